@@ -1,0 +1,52 @@
+"""The Kafka topics: name, what the key is, the CloudEvents type and how long records stay."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as every service expects to find it.
+
+    `high_volume` topics get the deployment's partition count, which is fixed for the life of
+    the topic: a key must stay in its partition, since deduplication is per partition.
+    """
+
+    name: str
+    key: str
+    event: str
+    cleanup: Literal["delete", "compact"]
+    retention_ms: int | None = None
+    high_volume: bool = False
+
+    @property
+    def ce_type(self) -> str:
+        """CloudEvents type of the records, such as `dev.flywheel.feedback.v1`."""
+        return f"dev.flywheel.{self.event}.v1"
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Topic configuration in Kafka's own names."""
+        if self.retention_ms is None:
+            return {"cleanup.policy": self.cleanup}
+        return {"cleanup.policy": self.cleanup, "retention.ms": str(self.retention_ms)}
+
+
+FEEDBACK_EVENTS = Topic("feedback-events", "event_id", "feedback", "delete", 7 * DAY_MS, high_volume=True)
+FEEDBACK_DEAD_LETTER = Topic("feedback-dead-letter", "as read", "dead-letter", "delete", 30 * DAY_MS, high_volume=True)
+PREDICTIONS = Topic("predictions", "prediction_id", "prediction", "delete", 7 * DAY_MS, high_volume=True)
+DATASET_COMMITTED = Topic("dataset-committed", "model", "dataset-committed", "delete", 7 * DAY_MS)
+THRESHOLD_REACHED = Topic("threshold-reached", "model", "threshold-reached", "delete", 30 * DAY_MS)
+MODEL_UPDATED = Topic("model-updated", "model", "model-updated", "compact")
+
+ALL_TOPICS = (
+    FEEDBACK_EVENTS,
+    FEEDBACK_DEAD_LETTER,
+    PREDICTIONS,
+    DATASET_COMMITTED,
+    THRESHOLD_REACHED,
+    MODEL_UPDATED,
+)
+BY_NAME = {topic.name: topic for topic in ALL_TOPICS}
