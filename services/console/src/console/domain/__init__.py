@@ -1,0 +1,1 @@
+"""What the overview says, decided without any client library."""
