@@ -1,0 +1,88 @@
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from telemetry import tracing
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def exporter():
+    spans = InMemorySpanExporter()
+    tracing.record_to("tests", spans)
+    yield spans
+    tracing.shutdown()
+
+
+def test_a_span_continues_the_parent_from_a_header():
+    with tracing.span("work", parent=PARENT):
+        version, trace_id, span_id, flags = tracing.current_traceparent().split("-")
+    assert (version, trace_id, flags) == ("00", "0af7651916cd43dd8448eb211c80319c", "01")
+    assert span_id != "b7ad6b7169203331"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["", "nonsense", PARENT.upper(), "ff" + PARENT[2:], PARENT + "-00", "00-" + "0" * 32 + "-b7ad6b7169203331-01"],
+)
+def test_a_broken_parent_starts_a_new_trace(broken):
+    with tracing.span("work", parent=broken):
+        assert "0af7651916cd43dd8448eb211c80319c" not in tracing.current_traceparent()
+    assert "0af7651916cd43dd8448eb211c80319c" not in tracing.continue_trace(broken)
+
+
+def test_a_later_version_of_the_header_is_read_as_far_as_it_is_known():
+    assert tracing.continue_trace("01" + PARENT[2:] + "-new").startswith("00-0af7651916cd43dd8448eb211c80319c-")
+
+
+def test_spans_nest_without_a_collector():
+    with tracing.span("outer"):
+        outer = tracing.current_traceparent()
+        with tracing.span("inner"):
+            inner = tracing.current_traceparent()
+        assert tracing.current_traceparent() == outer
+    assert outer.split("-")[1] == inner.split("-")[1]
+    assert outer.split("-")[2] != inner.split("-")[2]
+    assert tracing.current_traceparent_or_none() is None
+
+
+def test_continue_trace_keeps_the_trace_and_names_a_new_span():
+    child = tracing.continue_trace(PARENT)
+    assert child.startswith("00-0af7651916cd43dd8448eb211c80319c-")
+    assert child.endswith("-01")
+    assert child != PARENT
+    assert len(tracing.continue_trace(None)) == len(PARENT)
+
+
+def test_a_recorded_span_has_its_parent_links_kind_and_attributes(exporter):
+    link = "00-11111111111111111111111111111111-2222222222222222-01"
+    with tracing.span(
+        "publish feedback-events",
+        kind=tracing.SpanKind.PRODUCER,
+        parent=PARENT,
+        links=[link, "broken"],
+        attributes={"messaging.system": "kafka"},
+    ):
+        pass
+    tracing._provider.force_flush()
+    (span,) = exporter.get_finished_spans()
+    assert format(span.context.trace_id, "032x") == "0af7651916cd43dd8448eb211c80319c"
+    assert format(span.parent.span_id, "016x") == "b7ad6b7169203331"
+    assert [format(each.context.span_id, "016x") for each in span.links] == ["2222222222222222"]
+    assert span.kind is tracing.SpanKind.PRODUCER
+    assert span.attributes["messaging.system"] == "kafka"
+
+
+def test_an_exception_is_recorded_and_goes_on(exporter):
+    with pytest.raises(RuntimeError), tracing.span("work"):
+        raise RuntimeError("broken")
+    tracing._provider.force_flush()
+    (span,) = exporter.get_finished_spans()
+    assert not span.status.is_ok
+    assert span.events[0].name == "exception"
+
+
+def test_configure_without_an_endpoint_records_nothing():
+    tracing.configure("ingest", None)
+    assert not tracing.is_recording()
+    with tracing.span("work") as span:
+        assert not span.is_recording()
