@@ -99,8 +99,8 @@ def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _dumps(value: Any, **options: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=options.get("default", str))
+def _dumps(value: Any, **_: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 # Until a process configures itself (a command, a test) only warnings are heard, and never on stdout.
