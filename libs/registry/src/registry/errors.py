@@ -7,6 +7,8 @@ RegistryError
 └── CorruptArtifact       what was fetched is not what was registered
 """
 
+# ruff: noqa: N818 - the names say what happened
+
 
 class RegistryError(Exception):
     """The registry refused what was asked of it; the text says why and what to do."""

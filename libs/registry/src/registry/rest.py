@@ -1,5 +1,7 @@
 """MLflow's REST API: requests, retries, and its errors as ours."""
 
+# ruff: noqa: N818 - the names say what happened
+
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
