@@ -1,0 +1,173 @@
+"""Apache Kafka 4 in KRaft mode, one process, its data on disk; its jars come from Maven Central once."""
+
+import fcntl
+import re
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flywheel_local.errors import InstallFailed
+from flywheel_local.server import repository
+
+_POM = Path(__file__).resolve().parents[2] / "kafka" / "pom.xml"
+_LOGGING = _POM.with_name("log4j2.properties")
+_JAVA_NEEDED = 17
+
+
+def default_jars() -> Path:
+    """Where the jars lie, shared by all stacks of a checkout."""
+    return repository() / ".flywheel" / "kafka" / "jars"
+
+
+@dataclass(frozen=True, slots=True)
+class Kafka:
+    """A single broker and controller. `inner_ports(n)` gives ports that it uses for itself alone."""
+
+    home: Path
+    port: int
+    inner_ports: Callable[[int], list[int]]
+    jars: Path
+    patience_s: float = 20
+
+    @property
+    def name(self) -> str:
+        """Name of the process."""
+        return "kafka"
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The port that clients use."""
+        return {"KAFKA_PORT": self.port}
+
+    def prepare(self) -> None:
+        """Writes server.properties and formats the data folder the first time."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._properties.write_text(self._configuration())
+        if (self._data / "meta.properties").exists():
+            return
+        cluster_id = uuid.uuid4().hex[:22]
+        command = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties)]
+        outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if outcome.returncode != 0:
+            raise InstallFailed(f"Kafka's storage in {self._data} cannot be formatted:\n{outcome.stderr[-2000:]}")
+
+    def command(self) -> list[str]:
+        """The broker's command line."""
+        return [*self._java, "kafka.Kafka", str(self._properties)]
+
+    def environment(self) -> Mapping[str, str]:
+        """Nothing of its own."""
+        return {}
+
+    def problem(self) -> str | None:
+        """Asks for the cluster's metadata, as any client does."""
+        return metadata_problem(self.port)
+
+    @property
+    def _folder(self) -> Path:
+        return self.home / "kafka"
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    @property
+    def _properties(self) -> Path:
+        return self._folder / "server.properties"
+
+    @property
+    def _java(self) -> list[str]:
+        memory = ["-Xmx512m", "-Xms256m", "-XX:+UseSerialGC"]
+        return ["java", *memory, f"-Dlog4j2.configurationFile={_LOGGING}", "-cp", f"{self.jars}/*"]
+
+    def _configuration(self) -> str:
+        (controller_port,) = self.inner_ports(1)
+        values = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self._data),
+            "auto.create.topics.enable": "false",
+            "offsets.topic.num.partitions": "4",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # A killed broker may come back only when its former self is given up.
+            "broker.session.timeout.ms": "6000",
+            "broker.heartbeat.interval.ms": "1000",
+        }
+        return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def metadata_problem(port: int) -> str | None:
+    """None when a broker on 127.0.0.1 answers a metadata request."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    client = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+    try:
+        brokers = client.list_topics(timeout=2).brokers
+    except KafkaException as exc:
+        return f"no metadata from 127.0.0.1:{port} ({exc.args[0].str()})"
+    return None if brokers else "no broker has registered yet"
+
+
+def why_not(jars: Path) -> str | None:
+    """Why Apache Kafka cannot run here; None when it can. Fetches nothing."""
+    java = java_version()
+    if java is None:
+        return f"there is no Java (Kafka needs Java {_JAVA_NEEDED} or newer)"
+    if java < _JAVA_NEEDED:
+        return f"this is Java {java} (Kafka needs Java {_JAVA_NEEDED} or newer)"
+    if not has_jars(jars) and shutil.which("mvn") is None:
+        return "there is no Maven to fetch Kafka with"
+    return None
+
+
+def java_version() -> int | None:
+    """Major version of the `java` on the path; None without one."""
+    if shutil.which("java") is None:
+        return None
+    outcome = subprocess.run(["java", "-version"], capture_output=True, text=True, timeout=30, check=False)
+    found = re.search(r'version "(?:1\.)?(\d+)', outcome.stderr)
+    return int(found.group(1)) if found else None
+
+
+def has_jars(jars: Path) -> bool:
+    """Whether the jars that pom.xml names now have been fetched."""
+    stamp = jars / "pom.xml"
+    return stamp.exists() and stamp.read_bytes() == _POM.read_bytes()
+
+
+def fetch_jars(jars: Path) -> None:
+    """Downloads the jars unless they are there, whole or not at all. Raises InstallFailed, with Maven's words."""
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    with (jars.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if has_jars(jars):
+            return
+        with tempfile.TemporaryDirectory(dir=jars.parent) as draft:
+            _run_maven(Path(draft))
+            shutil.copy(_POM, draft)
+            shutil.rmtree(jars, ignore_errors=True)
+            shutil.copytree(draft, jars)
+
+
+def _run_maven(folder: Path) -> None:
+    command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    if outcome.returncode != 0:
+        said = (outcome.stdout + outcome.stderr)[-2000:]
+        raise InstallFailed(f"Maven could not fetch Kafka. Is Maven Central, or your mirror of it, reachable?\n{said}")
