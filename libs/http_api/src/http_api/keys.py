@@ -15,9 +15,6 @@ from http_api.key_file import ROLES, KeyEntry, KeyFileError, Role, create, diges
 from http_api.key_file import read as list
 from http_api.problems import Problem, ProblemError
 
-if TYPE_CHECKING:
-    from typing import Self
-
 __all__ = [
     "ROLES",
     "ApiKeys",
