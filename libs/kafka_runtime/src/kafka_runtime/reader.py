@@ -1,0 +1,107 @@
+"""Reading partitions by assignment, without a group: what following and tailing share."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from kafka_runtime.errors import BrokerUnavailable, UnknownTopic
+from kafka_runtime.outage import OutageLog
+from kafka_runtime.record import Record, from_message
+from kafka_runtime.settings import KafkaSettings
+
+_RETRY_AFTER_S = 2.0
+_NO_SUCH = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+
+
+class AssignedReader:
+    """A consumer of chosen partitions of one topic. `ended` are those whose end has been seen.
+
+    Commits nothing and joins no group, so it disturbs nobody. For one thread.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str, outage: OutageLog | None = None) -> None:
+        self.topic = topic
+        self.ended: set[int] = set()
+        self.assigned: set[int] = set()
+        self._outage = outage or OutageLog(topic=topic)
+        self._consumer = Consumer(
+            settings.librdkafka()
+            | {
+                "group.id": f"flywheel-reader-{uuid4()}",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 100,
+                "error_cb": self._outage.failed,
+            }
+        )
+
+    def partitions(self, timeout_s: float) -> list[int]:
+        """The topic's partitions. Raises UnknownTopic or BrokerUnavailable."""
+        metadata = self._ask(lambda: self._consumer.list_topics(self.topic, timeout=timeout_s))
+        found = metadata.topics[self.topic]
+        if found.error is not None or not found.partitions:
+            raise UnknownTopic(self.topic)
+        return sorted(found.partitions)
+
+    def watermarks(self, partition: int, timeout_s: float) -> tuple[int, int]:
+        """First offset kept, and the offset that the next record will get. Raises BrokerUnavailable."""
+        at = TopicPartition(self.topic, partition)
+        low, high = self._ask(lambda: self._consumer.get_watermark_offsets(at, timeout=timeout_s))
+        return int(low), int(high)
+
+    def assign(self, starts: Mapping[int, int]) -> None:
+        """Read each partition from its offset on; OFFSET_BEGINNING and OFFSET_END serve as offsets."""
+        self.assigned, self.ended = set(starts), set()
+        self._consumer.assign([TopicPartition(self.topic, p, offset) for p, offset in starts.items()])
+
+    def assign_all(self, *, from_beginning: bool, timeout_s: float) -> None:
+        """Read all partitions, from their beginning or from what comes next. Raises UnknownTopic, BrokerUnavailable."""
+        start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+        self.assign(dict.fromkeys(self.partitions(timeout_s), start))
+
+    def next(self, timeout_s: float) -> Record | None:
+        """The next record, or None when nothing came in time or a partition's end was reached."""
+        message = self._consumer.poll(timeout_s)
+        if message is None:
+            return None
+        error = message.error()
+        if error is None:
+            self._outage.answered()
+            return from_message(message)
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._outage.answered()
+            self.ended.add(message.partition())
+        else:
+            self._outage.failed(error)
+        return None
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the end of every assigned partition has been seen at least once."""
+        return self.ended >= self.assigned
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, question: Any) -> Any:
+        try:
+            return question()
+        except KafkaException as exc:
+            error = exc.args[0]
+            if error.code() in _NO_SUCH:
+                raise UnknownTopic(self.topic) from exc
+            raise BrokerUnavailable(self.topic, _RETRY_AFTER_S, error.str()) from exc
