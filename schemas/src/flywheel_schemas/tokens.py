@@ -5,6 +5,7 @@ version answered what, and whether feedback was asked for, so feedback is credit
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _SIGNATURE_CHARS = 43  # 32 bytes in base64url without padding
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class TokenError(ValueError):
@@ -63,6 +65,10 @@ class TokenKeys:
         )
         return f"{payload}.{_b64(self._signature(payload))}"
 
+    def signer(self, model: str, model_version: str, variant: str) -> "TokenSigner":
+        """Signs the tokens of one version's answers: the same text as `sign`, in a third of the time."""
+        return TokenSigner(self._sign_key, model, model_version, variant)
+
     def verify(self, text: str, *, now_s: float, max_age_s: float) -> FeedbackToken:
         """What `text` vouches for. Raises TokenError when it is malformed, forged or older than `max_age_s`."""
         payload, dot, signature = text.rpartition(".")
@@ -82,6 +88,45 @@ class TokenKeys:
 
     def _signature(self, payload: str) -> bytes:
         return hmac.digest(self._sign_key, payload.encode(), hashlib.sha256)
+
+
+class TokenSigner:
+    """Signs what one version answers. The ends of its tokens repeat within a second, so they are kept.
+
+    A signer belongs to one thread.
+    """
+
+    def __init__(self, sign_key: bytes, model: str, model_version: str, variant: str) -> None:
+        self._sign_key = sign_key
+        self._about = (model, model_version, variant)
+        self._second = 0
+        self._ends: dict[tuple[str, bool], bytes] = {}
+
+    def sign(self, prediction_id: str, predicted: str | float, audited: bool, issued_at_s: int) -> str:
+        """The token's URL-safe text. `prediction_id` is a UUID in its usual 36 characters."""
+        end = self._kept_end(predicted, audited, issued_at_s)
+        # `["` + 36 characters + `"` are 39 bytes, a multiple of 3: base64 of both parts may be joined.
+        payload = _url_safe(f'["{prediction_id}"'.encode()) + end
+        signature = _url_safe(hmac.digest(self._sign_key, payload, hashlib.sha256))
+        return (payload + b"." + signature[:_SIGNATURE_CHARS]).decode()
+
+    def _kept_end(self, predicted: str | float, audited: bool, issued_at_s: int) -> bytes:
+        if not isinstance(predicted, str):  # numbers hardly repeat, and 0.0 would pass for -0.0
+            return self._end(predicted, audited, issued_at_s)
+        if issued_at_s != self._second:
+            self._second, self._ends = issued_at_s, {}
+        end = self._ends.get((predicted, audited))
+        if end is None:
+            end = self._ends[predicted, audited] = self._end(predicted, audited, issued_at_s)
+        return end
+
+    def _end(self, predicted: str | float, audited: bool, issued_at_s: int) -> bytes:
+        rest = json.dumps([*self._about, predicted, audited, issued_at_s], ensure_ascii=False, separators=(",", ":"))
+        return _url_safe(f",{rest[1:]}".encode()).rstrip(b"=")
+
+
+def _url_safe(raw: bytes) -> bytes:
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE)
 
 
 def _b64(raw: bytes) -> str:
