@@ -89,7 +89,8 @@ def test_topics_are_created_with_their_partitions_and_retention(settings: KafkaS
     assert topics.partition_count(settings, busy.name) == 6
     assert topics.partition_count(settings, quiet.name) == 3
     resource = ConfigResource(ConfigResource.Type.TOPIC, busy.name)
-    [described] = AdminClient(settings.librdkafka()).describe_configs([resource]).values()
+    admin = AdminClient(settings.librdkafka())
+    [described] = admin.describe_configs([resource]).values()
     config = {name: entry.value for name, entry in described.result().items()}
     assert (config["cleanup.policy"], config["retention.ms"]) == ("delete", "12345")
 
