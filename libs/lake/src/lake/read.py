@@ -1,0 +1,55 @@
+"""Reading tables with Polars."""
+
+import polars as pl
+import pyarrow as pa
+
+from lake.errors import translated
+from lake.lake import Lake
+from lake.schema import Kind
+from lake.table import LakeTable, arrow_schema
+
+
+def feedback(lake: Lake, model: str, version: int | None = None) -> pl.LazyFrame:
+    """The model's feedback at `version` (None: the newest). Raises TableMissing or VersionGone."""
+    return scan(lake.table(model, "feedback"), version)
+
+
+def predictions(lake: Lake, model: str, version: int | None = None) -> pl.LazyFrame:
+    """The model's answers. Raises TableMissing or VersionGone."""
+    return scan(lake.table(model, "predictions"), version)
+
+
+def quarantine(lake: Lake, model: str, version: int | None = None) -> pl.LazyFrame:
+    """What did not fit the model. Raises TableMissing or VersionGone."""
+    return scan(lake.table(model, "quarantine"), version)
+
+
+def base(lake: Lake, model: str, version: int | None = None) -> pl.LazyFrame:
+    """The data that the model started from. Raises TableMissing or VersionGone."""
+    return scan(lake.table(model, "base"), version)
+
+
+def of(lake: Lake, model: str, kind: Kind, version: int | None = None) -> pl.LazyFrame:
+    """Any table of the model. Raises TableMissing or VersionGone."""
+    return scan(lake.table(model, kind), version)
+
+
+def scan(table: LakeTable, version: int | None = None) -> pl.LazyFrame:
+    """The table as a lazy frame: filters and columns are pushed down to the files."""
+    with translated(table.uri):
+        opened = table.at(version)
+        if not opened.file_uris():
+            empty = pl.from_arrow(arrow_schema(opened).empty_table())
+            return empty.lazy() if isinstance(empty, pl.DataFrame) else empty.to_frame().lazy()
+        return pl.scan_delta(opened, storage_options=table.storage_options or None)
+
+
+def collect(frame: pl.LazyFrame, where: str) -> pl.DataFrame:
+    """`frame.collect()`, with the store's troubles as LakeErrors that name `where`."""
+    with translated(where):
+        return frame.collect()
+
+
+def to_arrow(frame: pl.LazyFrame, where: str) -> pa.Table:
+    """The frame's rows as a pyarrow table."""
+    return collect(frame, where).to_arrow()
