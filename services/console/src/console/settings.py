@@ -1,20 +1,30 @@
 """The console's settings, read once."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_without_slash)]
+
+
 class ConsoleSettings(BaseSettings):
-    """Where the other services are, and the port to listen on."""
+    """Where the other services are, and the port to listen on. `api_key` needs the role read."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    port: int = Field(8000, validation_alias="CONSOLE_PORT", ge=0, le=65535)
-    ingest_url: str = Field("http://127.0.0.1:8001", validation_alias="INGEST_URL")
-    inference_url: str = Field("http://127.0.0.1:8002", validation_alias="INFERENCE_URL")
-    trainer_url: str = Field("http://127.0.0.1:8003", validation_alias="TRAINER_URL")
-    processor_url: str = Field("http://127.0.0.1:8004", validation_alias="PROCESSOR_URL")
-    api_key: SecretStr | None = Field(None, validation_alias="CONSOLE_API_KEY")
-    api_keys_file: Path | None = Field(None, validation_alias="API_KEYS_FILE")
+    port: Annotated[int, Field(alias="CONSOLE_PORT", ge=0, le=65535)] = 8000
+    ingest_url: Annotated[Url, Field(alias="INGEST_URL")] = "http://127.0.0.1:8001"
+    inference_url: Annotated[Url, Field(alias="INFERENCE_URL")] = "http://127.0.0.1:8002"
+    trainer_url: Annotated[Url, Field(alias="TRAINER_URL")] = "http://127.0.0.1:8003"
+    processor_url: Annotated[Url, Field(alias="PROCESSOR_URL")] = "http://127.0.0.1:8004"
+    specs_dir: Annotated[Path | None, Field(alias="MODEL_SPECS_DIR")] = None
+    api_key: Annotated[SecretStr | None, Field(alias="CONSOLE_API_KEY")] = None
+    api_keys_file: Annotated[Path | None, Field(alias="API_KEYS_FILE")] = None
+    otlp_endpoint: Annotated[str | None, Field(alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = None

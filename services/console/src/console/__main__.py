@@ -1,0 +1,29 @@
+"""`python -m console` serves the console on CONSOLE_PORT."""
+
+import sys
+
+from http_api import keys, server
+from lake.settings import LakeSettings
+from pydantic import ValidationError
+from telemetry import logging, tracing
+
+from console.settings import ConsoleSettings
+from console.wiring import build
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT; a wrong setting ends with code 2 and a line that names it."""
+    logging.configure("console")
+    try:
+        settings, lake_settings = ConsoleSettings(), LakeSettings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())
+        print(f"error: {wrong}", file=sys.stderr)  # noqa: T201 - a line for whoever started the process
+        sys.exit(2)
+    tracing.configure("console", settings.otlp_endpoint)
+    app = build(settings, lake_settings)
+    server.run(app, keys.bind_host(settings.api_keys_file), settings.port, port_variable="CONSOLE_PORT")
+
+
+if __name__ == "__main__":
+    main()
