@@ -1,0 +1,23 @@
+"""LightGBM's parameters for a spec: the spec's own, and those that make training repeatable."""
+
+from flywheel_schemas.spec import ModelSpec
+
+SEED = 20_130_101
+EARLY_STOPPING_ROUNDS = 50
+Parameters = dict[str, str | int | float | bool]
+
+_OBJECTIVES: dict[str, Parameters] = {
+    "binary": {"objective": "binary", "metric": "binary_logloss"},
+    "multiclass": {"objective": "multiclass", "metric": "multi_logloss"},
+    "regression": {"objective": "regression", "metric": "l2"},
+}
+# https://lightgbm.readthedocs.io/en/stable/Parameters.html#deterministic
+_REPEATABLE: Parameters = {"deterministic": True, "force_row_wise": True, "seed": SEED}
+
+
+def parameters(spec: ModelSpec, num_threads: int) -> Parameters:
+    """Everything that LightGBM is told. What makes training repeatable stands above what the spec says."""
+    classes: Parameters = {"num_class": len(spec.classes)} if spec.task == "multiclass" else {}
+    fixed: Parameters = {**_REPEATABLE, "num_threads": num_threads, "verbosity": -1}
+    defaults: Parameters = {"learning_rate": 0.05, "num_leaves": 31}
+    return {**_OBJECTIVES[spec.task], **classes, **defaults, **spec.training.params, **fixed}
