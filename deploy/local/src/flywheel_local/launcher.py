@@ -24,12 +24,17 @@ class Launcher:
     ready_timeout_s: float
     say: Callable[[str], None]
 
-    def bring_up(self, servers: Sequence[Server]) -> None:
-        """Starts the dead ones together, then waits for all. Raises PortTaken before it starts anything."""
-        dead = [server for server in servers if self.processes.pid(server.name) is None]
+    def refuse_taken_ports(self, servers: Sequence[Server]) -> None:
+        """Raises PortTaken for the ports of dead servers that somebody else holds."""
+        dead = self._dead(servers)
         for server in dead:
             self.processes.kill(server.name)  # what a crashed one may have left behind, holding its port
         refuse_taken_ports(dead)
+
+    def bring_up(self, servers: Sequence[Server]) -> None:
+        """Starts the dead ones together, then waits for all. Raises PortTaken before it starts anything."""
+        self.refuse_taken_ports(servers)
+        dead = self._dead(servers)
         for server in dead:
             server.prepare()
             self.processes.start(server.name, server.command(), {**self.environment, **server.environment()})
@@ -48,6 +53,9 @@ class Launcher:
                 raise NotReady(server.name, problem, log, self.ready_timeout_s)
             time.sleep(_POLL_S)
         self._note_worker(server)
+
+    def _dead(self, servers: Sequence[Server]) -> list[Server]:
+        return [server for server in servers if self.processes.pid(server.name) is None]
 
     def _note_worker(self, server: Server) -> None:
         """A launcher such as MLflow's leaves the work to a child: the one that listens is the one to name."""

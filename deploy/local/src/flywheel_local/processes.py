@@ -7,6 +7,7 @@ so an id that the system has given to somebody else is never taken for ours, and
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from pathlib import Path
 import psutil
 
 MARK = "FLYWHEEL_PROCESS"
+_POLL_S = 0.02
+_KILL_TAKES_S = 10.0
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024
 
 
@@ -43,7 +46,8 @@ class Processes:
             pid = int(self.pid_file(name).read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return pid if _is_alive(pid) and _mark(pid) == self._mark(name) else None
+        # Only a living process has an environment: a dead one that nobody waited for has none.
+        return pid if _mark(pid) == self._mark(name) else None
 
     def environment(self, name: str) -> dict[str, str]:
         """The environment that the living process was started with; empty where it does not live."""
@@ -89,12 +93,18 @@ class Processes:
 
     def kill(self, name: str) -> None:
         """Ends it at once, as a crash would, and returns when it is gone. The id stays noted: it is missed."""
-        end(self.family(name), signal.SIGKILL, patience_s=0)
+        end(self.family(name), signal.SIGKILL, patience_s=_KILL_TAKES_S)
+        self._collect()
 
     def stop(self, name: str, patience_s: float) -> None:
         """Asks it to end, ends it after `patience_s`, and forgets it."""
         end(self.family(name), signal.SIGTERM, patience_s)
         self.pid_file(name).unlink(missing_ok=True)
+        self._collect()
+
+    def _collect(self) -> None:
+        """Waits for dead children, so that they leave the system's table."""
+        self._children[:] = [child for child in self._children if child.poll() is None]
 
     def _mark(self, name: str) -> str:
         return f"{self.home}#{name}"
@@ -112,19 +122,31 @@ class Processes:
 
 def end(processes: Sequence[psutil.Process], first: signal.Signals, patience_s: float) -> None:
     """Signals all, waits, kills those that remain, and returns when they are gone."""
+    _signal(processes, first)
+    stubborn = _wait(processes, patience_s)
+    _signal(stubborn, signal.SIGKILL)
+    _wait(stubborn, _KILL_TAKES_S)
+
+
+def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
         with suppress(psutil.Error):
-            process.send_signal(first)
-    _, stubborn = psutil.wait_procs(processes, timeout=patience_s)
-    for process in stubborn:
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=10)
+            process.send_signal(number)
 
 
-def _is_alive(pid: int) -> bool:
+def _wait(processes: Sequence[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Those that still live after the time. A dead one that nobody has waited for yet (a zombie) counts as gone."""
+    deadline = time.monotonic() + timeout_s
+    alive = [process for process in processes if _is_alive(process)]
+    while alive and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        alive = [process for process in alive if _is_alive(process)]
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

@@ -57,6 +57,7 @@ class Stack:
 
     def start(self) -> None:
         """Servers, then topics, then services, each until it is ready. What lives already is left alone."""
+        self._launcher().refuse_taken_ports([*self._servers(), *self.services()])
         self.start_servers()
         self.start_services()
 
