@@ -41,7 +41,9 @@ def scan(table: LakeTable, version: int | None = None) -> pl.LazyFrame:
         if not opened.file_uris():
             empty = pl.from_arrow(arrow_schema(opened).empty_table())
             return empty.lazy() if isinstance(empty, pl.DataFrame) else empty.to_frame().lazy()
-        return pl.scan_delta(opened, storage_options=table.storage_options or None)
+        return pl.scan_delta(
+            table.uri, version=int(opened.version()), storage_options=_for_polars(table.storage_options)
+        )
 
 
 def collect(frame: pl.LazyFrame, where: str) -> pl.DataFrame:
@@ -53,3 +55,8 @@ def collect(frame: pl.LazyFrame, where: str) -> pl.DataFrame:
 def to_arrow(frame: pl.LazyFrame, where: str) -> pa.Table:
     """The frame's rows as a pyarrow table."""
     return collect(frame, where).to_arrow()
+
+
+def _for_polars(options: dict[str, str]) -> dict[str, str] | None:
+    # Polars takes the places and keys, but has its own ideas of retries.
+    return {name: value for name, value in options.items() if name.startswith("aws_")} or None
