@@ -19,6 +19,7 @@ def row_struct(spec: ModelSpec) -> type[msgspec.Struct]:
         fields,
         kw_only=True,
         forbid_unknown_fields=True,
+        omit_defaults=True,
         gc=False,
     )
 

@@ -71,12 +71,20 @@ class FeatureSchema:
             matrix[:, position] = self._numbers(position, columns[name])
         return matrix
 
-    def row(self, instance: msgspec.Struct) -> np.ndarray:
-        """One decoded instance (of `row_type`) as float64 of shape (features,): the row of `matrix`, bit for bit."""
+    def given(self, instance: msgspec.Struct) -> int:
+        """How many features the decoded instance has a value for."""
+        return len(self.names) - self._values(instance).count(None)
+
+    def numbers(self, instance: msgspec.Struct) -> list[float]:
+        """One decoded instance (of `row_type`) as the numbers of its row of `matrix`, bit for bit."""
         values = list(self._values(instance))
         for position, codes in self._codes.items():
             values[position] = codes[values[position]]
-        return np.array(values, dtype=np.float64)  # None becomes NaN
+        return [math.nan if value is None else value for value in values] if None in values else values
+
+    def row(self, instance: msgspec.Struct) -> np.ndarray:
+        """As `numbers`, as float64 of shape (features,)."""
+        return np.array(self.numbers(instance), dtype=np.float64)
 
     def rows(self, instances: list[msgspec.Struct]) -> np.ndarray:
         """Decoded instances as float64 of shape (instances, features); `row` for many at once."""
