@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from flywheel_schemas import glossary
+
 MODEL_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 FEATURE_NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_]{0,62}$"
 MAX_COMMENT_CHARS = 2000
@@ -43,7 +45,11 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)
 Moment = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 Label = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS)] | FiniteFloat
 FeatureValue = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS)] | FiniteFloat | None
-Features = dict[Annotated[str, StringConstraints(pattern=FEATURE_NAME_PATTERN)], FeatureValue]
+Features = Annotated[
+    dict[Annotated[str, StringConstraints(pattern=FEATURE_NAME_PATTERN)], FeatureValue],
+    # Pydantic leaves it unsaid in its schema that other names are refused.
+    Field(json_schema_extra={"additionalProperties": False}),
+]
 Rating = Annotated[int, Field(ge=1, le=5)]
 Comment = Annotated[str, StringConstraints(max_length=MAX_COMMENT_CHARS), AfterValidator(_no_lone_surrogates)]
 
@@ -66,7 +72,9 @@ class Variant(StrEnum):
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, protected_namespaces=(), json_schema_extra=glossary.explain
+    )
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
@@ -78,8 +86,20 @@ class _Wire(BaseModel):
         return self.model_dump_json(exclude_none=True).encode()
 
 
+def _explain_feedback(schema: dict[str, Any]) -> None:
+    glossary.explain(schema)
+    schema["allOf"] = glossary.feedback_rules()
+
+
+def _explain_request(schema: dict[str, Any]) -> None:
+    glossary.explain(schema)
+    schema["allOf"] = [*glossary.feedback_rules(), glossary.names_a_model()]
+
+
 class _FeedbackFields(_Wire):
     """What client and event share, and the rules that bind the fields together."""
+
+    model_config = ConfigDict(json_schema_extra=_explain_feedback)
 
     kind: FeedbackKind
     prediction_id: UUID | None = None
@@ -130,7 +150,7 @@ def missing_parts(
 class FeedbackRequest(_FeedbackFields):
     """Feedback as a client posts it. `model` may be left out where a feedback_token names it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_explain_request)
 
     event_id: UUID | None = None
     model: ModelName | None = None

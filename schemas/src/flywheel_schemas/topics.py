@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 DAY_MS = 24 * 60 * 60 * 1000
+DEFAULT_PARTITIONS = 6
+DEFAULT_CONTROL_PARTITIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Topic:
     cleanup: Literal["delete", "compact"]
     retention_ms: int | None = None
     high_volume: bool = False
+    max_message_bytes: int | None = None
 
     @property
     def ce_type(self) -> str:
@@ -29,13 +32,25 @@ class Topic:
     @property
     def config(self) -> dict[str, str]:
         """Topic configuration in Kafka's own names."""
-        if self.retention_ms is None:
-            return {"cleanup.policy": self.cleanup}
-        return {"cleanup.policy": self.cleanup, "retention.ms": str(self.retention_ms)}
+        config: dict[str, str] = {"cleanup.policy": self.cleanup}
+        if self.retention_ms is not None:
+            config["retention.ms"] = str(self.retention_ms)
+        if self.max_message_bytes is not None:
+            config["max.message.bytes"] = str(self.max_message_bytes)
+        return config
 
 
 FEEDBACK_EVENTS = Topic("feedback-events", "event_id", "feedback", "delete", 7 * DAY_MS, high_volume=True)
-FEEDBACK_DEAD_LETTER = Topic("feedback-dead-letter", "as read", "dead-letter", "delete", 30 * DAY_MS, high_volume=True)
+# Twice Kafka's default: the largest record that a topic takes must still fit with its marks of death.
+FEEDBACK_DEAD_LETTER = Topic(
+    "feedback-dead-letter",
+    "as read",
+    "dead-letter",
+    "delete",
+    30 * DAY_MS,
+    high_volume=True,
+    max_message_bytes=2 * 1024 * 1024,
+)
 PREDICTIONS = Topic("predictions", "prediction_id", "prediction", "delete", 7 * DAY_MS, high_volume=True)
 DATASET_COMMITTED = Topic("dataset-committed", "model", "dataset-committed", "delete", 7 * DAY_MS)
 THRESHOLD_REACHED = Topic("threshold-reached", "model", "threshold-reached", "delete", 30 * DAY_MS)

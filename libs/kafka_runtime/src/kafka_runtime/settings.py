@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from flywheel_schemas.topics import DEFAULT_CONTROL_PARTITIONS, DEFAULT_PARTITIONS
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -19,8 +20,8 @@ class KafkaSettings(BaseSettings):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ssl_ca_location: Path | None = None
-    partitions: Annotated[int, Field(ge=1, le=1000)] = 6
-    partitions_control: Annotated[int, Field(ge=1, le=1000)] = 3
+    partitions: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_PARTITIONS
+    partitions_control: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_CONTROL_PARTITIONS
 
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Self:

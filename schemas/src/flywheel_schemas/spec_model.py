@@ -1,0 +1,303 @@
+"""What a model spec says: what a model is, how it learns and how it is rolled out. `spec` reads it from files."""
+
+import math
+import re
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    model_validator,
+)
+
+from flywheel_schemas.events import FEATURE_NAME_PATTERN, MODEL_NAME_PATTERN
+
+Task = Literal["binary", "multiclass", "regression"]
+_UNIT_US = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+# Columns that every row of the lake carries; a feature of the same name would hide one.
+RESERVED_COLUMNS = frozenset(
+    {
+        "event_id",
+        "prediction_id",
+        "model_version",
+        "variant",
+        "predicted",
+        "audited",
+        "label",
+        "rating",
+        "comment",
+        "user_hash",
+        "kind",
+        "source",
+        "occurred_at",
+        "received_at",
+        "kafka_partition",
+        "kafka_offset",
+        "event_date",
+        "score",
+        "scores",
+        "latency_ms",
+        "reason",
+        "record",
+    }
+)
+
+
+def parse_duration(value: object) -> object:
+    """`"7d"`, `"10m"`, `"5ms"` and the like as a timedelta; anything else unchanged, for Pydantic to refuse."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("write a duration as a number and a unit: 5ms, 30s, 10m, 12h or 7d")
+    try:
+        # By decimals, so that a duration is what it says to the microsecond.
+        return timedelta(microseconds=int(Decimal(match[1]) * _UNIT_US[match[2]]))
+    except OverflowError as exc:
+        raise ValueError("no duration is that long") from exc
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest spelling that `parse_duration` reads back as `value`."""
+    microseconds = value // timedelta(microseconds=1)
+    for unit in ("d", "h", "m", "s"):
+        if microseconds and not microseconds % _UNIT_US[unit]:
+            return f"{microseconds // _UNIT_US[unit]}{unit}"
+    return f"{(Decimal(microseconds) / 1000).normalize():f}ms"
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Percent = Annotated[float, Field(ge=0.0, le=100.0)]
+Range = tuple[float, float]
+
+
+def _ordered(value: Range) -> Range:
+    if any(math.isnan(end) for end in value):
+        raise ValueError("write two numbers; .inf serves for an open end")
+    if value[0] > value[1]:
+        raise ValueError(f"the lower end comes first: [{value[1]:g}, {value[0]:g}]")
+    return value
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"each value once; repeated: {', '.join(repeated)}")
+    return values
+
+
+OrderedRange = Annotated[Range, AfterValidator(_ordered)]
+
+
+def _as_text(value: object) -> object:
+    """A category or class is text. A plain number is taken as it is spelled; what YAML reads otherwise is refused."""
+    spelled = getattr(value, "spelled", value)
+    if isinstance(spelled, str):
+        return spelled
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    readings = {bool: "a truth value", type(None): "nothing at all", date: "a date", datetime: "a moment"}
+    reading = readings.get(type(value))
+    if reading is None:
+        return value
+    raise ValueError(f'YAML reads this as {reading}; put it in quotes, such as "yes", to mean the text')
+
+
+Category = Annotated[str, BeforeValidator(_as_text), StringConstraints(min_length=1, max_length=256)]
+Categories = Annotated[tuple[Category, ...], AfterValidator(_distinct)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LabelSpec(_Part):
+    """What is predicted: classes (`values`, and `positive` for two of them) or a number within `range`."""
+
+    name: Annotated[str, StringConstraints(pattern=FEATURE_NAME_PATTERN)]
+    values: Categories | None = None
+    positive: Category | None = None
+    range: OrderedRange | None = None
+
+
+class FeatureSpec(_Part):
+    """One input: a number (within `range`, if given) or a category (one of `values`)."""
+
+    name: Annotated[str, StringConstraints(pattern=FEATURE_NAME_PATTERN)]
+    type: Literal["number", "category"]
+    values: Categories | None = None
+    range: OrderedRange | None = None
+    required: bool = False
+
+    @model_validator(mode="after")
+    def _fits_type(self) -> Self:
+        if self.type == "category" and not self.values:
+            raise ValueError(f"category {self.name} needs values: the list of categories it may take")
+        if self.type == "category" and self.range is not None:
+            raise ValueError(f"category {self.name} has no range; leave it out, or make the type number")
+        if self.type == "number" and self.values is not None:
+            raise ValueError(f"number {self.name} has no values; leave them out, or make the type category")
+        return self
+
+
+class FeedbackPolicy(_Part):
+    """Who is asked for feedback, how long an event id is remembered, and whose word may weigh how much."""
+
+    audit_percent: Percent = 2.0
+    dedup_window: Duration = timedelta(days=7)
+    max_share_per_user: Share = 0.02
+    max_share_per_key: Share = 0.5
+
+
+class QualityTrigger(_Part):
+    """Retrain when the live metric, estimated from audited answers, falls below this."""
+
+    metric: Literal["accuracy"] = "accuracy"
+    below: Share
+    window: Duration = timedelta(days=7)
+
+
+class DriftTrigger(_Part):
+    """Retrain when the population stability index of a feature or of the scores exceeds this."""
+
+    psi_above: Annotated[float, Field(gt=0.0)] = 0.2
+    window: Duration = timedelta(days=7)
+
+
+class RetrainPolicy(_Part):
+    """What makes a model retrain, and how soon after the last time."""
+
+    feedback_count: Annotated[int, Field(ge=1)] | None = 2000
+    quality: QualityTrigger | None = None
+    drift: DriftTrigger | None = None
+    every: Duration | None = None
+    cooldown: Duration = timedelta(0)
+
+
+class TrainingPolicy(_Part):
+    """How a model is trained. `params` are LightGBM's own; `rounds` is the upper bound of early stopping."""
+
+    mode: Literal["full", "continue"] = "full"
+    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    rounds: Annotated[int, Field(ge=1, le=100_000)] = 300
+    search_trials: Annotated[int, Field(ge=0)] = 0
+    holdout: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    weights: Literal["audited", "none"] = "audited"
+
+
+class GatePolicy(_Part):
+    """What a candidate must show before it may serve. `metric` None means the task's usual one."""
+
+    metric: Literal["auc", "accuracy", "log_loss", "rmse", "mae"] | None = None
+    min_gain: float = 0.0
+    confidence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    max_slice_loss: Share = 0.05
+    golden: str | None = None
+    max_latency: Duration = timedelta(milliseconds=5)
+
+
+class ShadowPolicy(_Part):
+    """How many requests a challenger answers aside before it answers any for real."""
+
+    min_predictions: Annotated[int, Field(ge=0)] = 500
+
+
+class Guardrails(_Part):
+    """What takes a challenger back at once."""
+
+    error_rate_above: Share = 0.01
+    p99_above: Duration = timedelta(milliseconds=50)
+    quality_loss_above: Share = 0.02
+
+
+class RolloutPolicy(_Part):
+    """How a version that passed its gates comes to serve."""
+
+    strategy: Literal["canary", "blue_green", "instant"] = "instant"
+    shadow: ShadowPolicy = ShadowPolicy()
+    steps: tuple[Annotated[float, Field(gt=0.0, lt=100.0)], ...] = (5.0, 25.0, 50.0)
+    min_feedback: Annotated[int, Field(ge=1)] = 200
+    guardrails: Guardrails = Guardrails()
+    give_up_after: Duration = timedelta(days=7)
+
+
+class RetentionPolicy(_Part):
+    """How long dataset versions stay readable, and when files that nobody needs are removed."""
+
+    dataset_versions: Duration = timedelta(days=365)
+    vacuum_after: Duration = timedelta(days=7)
+
+
+class ModelSpec(_Part):
+    """Everything Flywheel knows of a model before its first row."""
+
+    name: Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
+    task: Task
+    label: LabelSpec
+    features: Annotated[tuple[FeatureSpec, ...], Field(min_length=1)]
+    base_dataset: str | None = None
+    feedback: FeedbackPolicy = FeedbackPolicy()
+    retrain: RetrainPolicy = RetrainPolicy()
+    training: TrainingPolicy = TrainingPolicy()
+    gates: GatePolicy = GatePolicy()
+    rollout: RolloutPolicy = RolloutPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in the order of the model's outputs; empty for a regression."""
+        return self.label.values or ()
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Feature names in the order of the model's columns."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def gate_metric(self) -> str:
+        """The metric that candidate and champion are compared by."""
+        return self.gates.metric or {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}[self.task]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [*self.feature_names, self.label.name]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"feature and label names must differ; repeated: {', '.join(repeated)}")
+        if reserved := sorted(RESERVED_COLUMNS.intersection(self.feature_names)):
+            raise ValueError(f"these names belong to Flywheel's own columns, rename them: {', '.join(reserved)}")
+        self._check_label()
+        self._check_metric()
+        return self
+
+    def _check_label(self) -> None:
+        label = self.label
+        if self.task == "regression":
+            if label.values or label.positive:
+                raise ValueError("a regression's label has no values and no positive class; give a range, or nothing")
+            return
+        if label.range is not None:
+            raise ValueError(f"a {self.task} label has values, not a range")
+        if self.task == "binary":
+            if len(self.classes) != 2:
+                raise ValueError("a binary label needs exactly two values")
+            if label.positive not in self.classes:
+                raise ValueError(f"label.positive must be one of the label's values: {', '.join(self.classes)}")
+        elif len(self.classes) < 3:
+            raise ValueError("a multiclass label needs at least three values; make the task binary for two")
+
+    def _check_metric(self) -> None:
+        allowed = {
+            "binary": {"auc", "accuracy", "log_loss"},
+            "multiclass": {"accuracy", "log_loss"},
+            "regression": {"rmse", "mae"},
+        }[self.task]
+        if self.gate_metric not in allowed:
+            raise ValueError(f"gates.metric of a {self.task} model is one of: {', '.join(sorted(allowed))}")
