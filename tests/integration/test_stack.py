@@ -153,6 +153,19 @@ def test_a_process_killed_beyond_clean_up_takes_its_stack_with_it(tmp_path):
         assert time.monotonic() < deadline, "the stack outlived the process that owned it"
 
 
+def test_without_java_tansu_stands_in_and_a_line_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said: list[str] = []
+    bare = Stack(tmp_path, given={"S3_ENDPOINT_URL": "unused", "MLFLOW_TRACKING_URI": "unused"}, say=said.append)
+    try:
+        bare.start_servers()
+        assert "Tansu stands in" in said[0]
+        assert "Java 17" in said[0]
+        produce(bare, "through Tansu")
+    finally:
+        bare.stop()
+
+
 def test_down_works_where_nothing_was_ever_started_and_up_says_what_is_wrong_with_a_port(tmp_path):
     def flywheel_local(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.endswith("_PORT") and name != MARK}

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flywheel_local import kafka
 from flywheel_local.configuration import from_shell
 from flywheel_local.errors import StackError
 from flywheel_local.server import repository
@@ -15,6 +16,13 @@ from flywheel_local.stack import Stack
 
 app = typer.Typer(help="The stack on this machine: servers and services, on loopback.", no_args_is_help=True)
 _console = Console(highlight=False)
+
+
+@app.command()
+def fetch() -> None:
+    """Fetches Apache Kafka, where it can run, so that nothing is downloaded later; says where it cannot."""
+    if reason := kafka.obtain(kafka.default_jars(), _say):
+        _say(f"Tansu will stand in for Apache Kafka: {reason}")
 
 
 @app.command()
@@ -54,6 +62,10 @@ def scale(
     _print_addresses(stack)
 
 
+def _say(line: str) -> None:
+    _console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
 def _stack() -> Stack:
     home = Path(os.environ.get("FLYWHEEL_HOME") or repository() / ".flywheel").resolve()
     found = Stack(home)
@@ -62,7 +74,7 @@ def _stack() -> Stack:
         home,
         configuration.ports,
         configuration.given,
-        say=lambda line: _console.print(f"  {line}", markup=False),
+        say=_say,
         ready_timeout_s=float(os.environ.get("FLYWHEEL_READY_TIMEOUT", "120")),
     )
 

@@ -136,6 +136,18 @@ def why_not(jars: Path) -> str | None:
     return None
 
 
+def obtain(jars: Path, say: Callable[[str], None]) -> str | None:
+    """Fetches Apache Kafka unless it is there. Returns why it cannot run here; None when it can."""
+    reason = why_not(jars)
+    if reason is None and not has_jars(jars):
+        say("kafka: fetching Apache Kafka from Maven Central (once)")
+        try:
+            fetch_jars(jars)
+        except InstallFailed as exc:
+            reason = str(exc)
+    return reason
+
+
 def java_version() -> int | None:
     """Major version of the `java` on the path; None without one."""
     if shutil.which("java") is None:

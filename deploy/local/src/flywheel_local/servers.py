@@ -6,7 +6,6 @@ from pathlib import Path
 
 from flywheel_local import kafka
 from flywheel_local.configuration import ARTIFACT_BUCKET, LAKE_BUCKET, Configuration
-from flywheel_local.errors import InstallFailed
 from flywheel_local.kafka import Kafka
 from flywheel_local.mlflow import MLflow
 from flywheel_local.s3 import S3
@@ -31,13 +30,7 @@ def servers(configuration: Configuration, jars: Path, say: Callable[[str], None]
 def broker(configuration: Configuration, jars: Path, say: Callable[[str], None]) -> Kafka | Tansu:
     """Apache Kafka where it can run (its jars are fetched if need be), else Tansu and a line that says why."""
     port = configuration.ports.kafka_port
-    reason = kafka.why_not(jars)
-    if reason is None and not kafka.has_jars(jars):
-        say("kafka: fetching Apache Kafka from Maven Central (once)")
-        try:
-            kafka.fetch_jars(jars)
-        except InstallFailed as exc:
-            reason = str(exc)
+    reason = kafka.obtain(jars, say)
     if reason is not None:
         say(f"kafka: Tansu stands in for Apache Kafka, and forgets its topics when it stops: {reason}")
         return Tansu(port)

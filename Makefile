@@ -1,0 +1,63 @@
+# Every target sets up what it needs: a fresh clone and `make demo` are enough.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done)
+
+.PHONY: help setup up down status scale demo test chaos bench lint fmt schemas
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Make .venv from requirements.lock and fetch Apache Kafka (done by the other targets)
+	@$(PY) -m flywheel_local fetch
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Flywheel needs Python 3.11, 3.12 or 3.13; python3 here is $$(python3 --version 2>&1)." \
+		"Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+up: setup ## Start Kafka, S3, MLflow and every service; print the addresses
+	@$(PY) -m flywheel_local up
+
+down: $(INSTALLED) ## Stop all of it; what it stored stays
+	@$(PY) -m flywheel_local down
+
+status: $(INSTALLED) ## Addresses and processes of the running stack
+	@$(PY) -m flywheel_local status
+
+scale: $(INSTALLED) ## Run N of a service: make scale SERVICE=stream-processor N=2
+	@test -n "$(SERVICE)" -a -n "$(N)" || { echo "Usage: make scale SERVICE=stream-processor N=2"; exit 2; }
+	@$(PY) -m flywheel_local scale $(SERVICE) $(N)
+
+demo: setup ## The whole loop on real flights, with a report (MONTHS=3 for less, NAIVE=1 without weights)
+	@$(PY) -m flights demo $(if $(MONTHS),--months $(MONTHS)) $(if $(NAIVE),--naive)
+
+test: setup ## Every test, on real servers (ARGS="-k name" for some)
+	@$(PY) -m pytest $(ARGS)
+
+chaos: setup ## Kill processes under load for longer than `make test` does, then account for every event
+	@FLYWHEEL_CHAOS=long $(PY) -m pytest tests/chaos -m chaos $(ARGS)
+
+bench: setup ## How fast each part is, beside what it is measured against
+	@$(PY) -m benchmarks
+
+lint: $(INSTALLED) ## ruff, mypy and the import rules
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo
+
+fmt: $(INSTALLED) ## Format, and mend what ruff can mend
+	@$(VENV)/bin/ruff check --fix-only --quiet .
+	@$(VENV)/bin/ruff format .
+
+schemas: $(INSTALLED) ## Write the published schemas and asyncapi.yaml anew from the Pydantic models
+	@$(PY) -m flywheel_schemas.publish
