@@ -283,7 +283,8 @@ class ModelUpdated(_Wire):
     """model-updated v1: the present state of a model after one transition of one version.
 
     Complete enough that a consumer needs nothing else to serve it: `artifact_uri` is the folder
-    that holds the model, `artifact_sha256` the digest of the LightGBM text in it.
+    that holds the model, `artifact_sha256` the digest of the LightGBM text in it. Where another version
+    serves (this one was rejected or rolled back) `champion_artifact_uri` and its digest say the same of that one.
     """
 
     model: ModelName
@@ -292,6 +293,8 @@ class ModelUpdated(_Wire):
     traffic_percent: FiniteFloat
     previous_version: str | None = None
     champion: str | None = None
+    champion_artifact_uri: str | None = None
+    champion_artifact_sha256: str | None = None
     run_id: str
     trigger_id: UUID | None = None
     dataset_versions: dict[str, int] = Field(default_factory=dict)

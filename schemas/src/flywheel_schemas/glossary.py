@@ -51,6 +51,8 @@ MEANING: dict[str, str] = {
     "metrics": "Figures of the version on the holdout.",
     "gates": "Each gate's verdict with its figures.",
     "artifact_uri": "Folder that holds the model.",
+    "champion_artifact_uri": "Folder of the champion's files, where another version is the one that changed.",
+    "champion_artifact_sha256": "Digest of the champion's model.txt.",
     "artifact_sha256": "SHA-256 of the LightGBM text in that folder.",
     "name": "Name of the gate.",
     "passed": "Whether the gate let the version through.",
