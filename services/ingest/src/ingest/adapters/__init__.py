@@ -1,0 +1,1 @@
+"""Kafka, the lake and the model specs, as the use cases see them."""

@@ -1,0 +1,159 @@
+"""Accepted feedback into the topic: many requests wait, one look at the delivery reports wakes them together."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from flywheel_schemas.topics import Topic
+from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError
+from kafka_runtime.publisher import Publisher
+from kafka_runtime.record import Headers
+
+from ingest.adapters.broker_watch import BrokerWatch
+from ingest.application.ports import Accepted, BrokerAway, Crowded, NotPublished, Unconfirmed
+
+_LOOK_EVERY_S = 0.001
+
+
+class KafkaPublishing:
+    """Publishes from one event loop.
+
+    While anything waits, the loop itself serves librdkafka's delivery reports once a millisecond. A thread
+    that polls would fight the loop for the interpreter's lock at every single report.
+    """
+
+    def __init__(self, publisher: Publisher, topic: Topic, source: str, watch: BrokerWatch) -> None:
+        self._publisher = publisher
+        self._topic = topic
+        self._watch = watch
+        self._waiting = 0
+        self._looking = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._envelope = Envelope(topic, source)
+
+    async def publish(self, event: Accepted, received_at: datetime, traceparent: str) -> None:
+        """Return when all replicas have the event. Raises NotPublished."""
+        if self._watch.trouble is not None:
+            raise BrokerAway(self._watch.trouble)
+        loop = self._loop or self._bind()
+        acknowledged: asyncio.Future[Any] = loop.create_future()
+        headers = self._envelope.headers(event.event_id, _time(received_at), traceparent.encode())
+        self._send(event, headers, partial(self._reported, acknowledged))
+        self._look_soon()
+        error = await acknowledged
+        if error is not None:
+            raise self._unconfirmed(error)
+
+    async def publish_all(
+        self, events: Sequence[Accepted], received_at: datetime, traceparent: str
+    ) -> list[NotPublished | None]:
+        """As `publish` for many at once: per event None, or why it was not published."""
+        if self._watch.trouble is not None:
+            return [BrokerAway(self._watch.trouble)] * len(events)
+        loop = self._loop or self._bind()
+        sent = _Together(len(events), loop.create_future())
+        time, trace = _time(received_at), traceparent.encode()
+        for index, event in enumerate(events):
+            headers = self._envelope.headers(event.event_id, time, trace)
+            try:
+                self._send(event, headers, partial(self._reported_in, sent, index))
+            except NotPublished as error:
+                sent.finish(index, error)
+        self._look_soon()
+        await sent.all_done
+        return [
+            each if each is None or isinstance(each, NotPublished) else self._unconfirmed(each)
+            for each in sent.outcomes
+        ]
+
+    def close(self, timeout_s: float) -> None:
+        """Wait for what is still on its way."""
+        self._publisher.flush(timeout_s)
+
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    def _send(self, event: Accepted, headers: Headers, on_delivery: Any) -> None:
+        try:
+            self._publisher.send_raw(self._topic.name, event.event_id.encode(), event.value, headers, on_delivery)
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, BufferError):
+                raise Crowded("more feedback waits for Kafka than this service holds") from error
+            raise self._away(error) from error
+        except KafkaRuntimeError as error:
+            raise self._away(error) from error
+        self._waiting += 1
+
+    def _away(self, error: KafkaRuntimeError) -> BrokerAway:
+        self._watch.failed(str(error))
+        return BrokerAway(str(error))
+
+    def _unconfirmed(self, error: Any) -> Unconfirmed:
+        reason = str(self._publisher.failure(self._topic, error))
+        self._watch.failed(reason)
+        return Unconfirmed(reason)
+
+    def _look_soon(self) -> None:
+        if not self._looking and self._waiting and self._loop is not None:
+            self._looking = True
+            self._loop.call_later(_LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        self._publisher.poll(0.0)
+        self._look_soon()
+
+    def _reported(self, acknowledged: asyncio.Future[Any], error: Any, _: Any) -> None:
+        self._waiting -= 1
+        if not acknowledged.done():
+            acknowledged.set_result(error)
+
+    def _reported_in(self, sent: "_Together", index: int, error: Any, _: Any) -> None:
+        self._waiting -= 1
+        sent.finish(index, error)
+
+
+class _Together:
+    """What became of each of several events; `all_done` is when nothing is open any more."""
+
+    def __init__(self, count: int, all_done: asyncio.Future[None]) -> None:
+        self.outcomes: list[Any] = [None] * count
+        self.all_done = all_done
+        self._open = count
+        if not count:
+            all_done.set_result(None)
+
+    def finish(self, index: int, outcome: Any) -> None:
+        self.outcomes[index] = outcome
+        self._open -= 1
+        if not self._open and not self.all_done.done():
+            self.all_done.set_result(None)
+
+
+class Envelope:
+    """The CloudEvents headers of kafka_runtime.cloud_events, with what never changes encoded once."""
+
+    def __init__(self, topic: Topic, source: str) -> None:
+        self._version = ("ce_specversion", b"1.0")
+        self._source = ("ce_source", source.encode())
+        self._type = ("ce_type", topic.ce_type.encode())
+        self._content = ("content-type", b"application/json")
+
+    def headers(self, event_id: str, time: bytes, traceparent: bytes) -> Headers:
+        """The headers of one event; `time` as RFC 3339 in UTC."""
+        return [
+            self._version,
+            ("ce_id", event_id.encode()),
+            self._source,
+            self._type,
+            ("ce_time", time),
+            self._content,
+            ("traceparent", traceparent),
+        ]
+
+
+def _time(moment: datetime) -> bytes:
+    return moment.isoformat().replace("+00:00", "Z").encode()

@@ -1,0 +1,91 @@
+"""The HTTP application: the two fast routes, the status, and what every service has."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from fastapi import Depends, FastAPI
+from http_api import ops, problems
+from http_api.keys import ApiKeys, require
+from http_api.problems import Problem
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+
+from ingest.application.accepting import Desk
+from ingest.application.ports import Publishing, SourceAway
+from ingest.application.whereabouts import Whereabouts
+from ingest.entrypoints import batch_route, feedback_route, measures, openapi, status_route, statuses
+from ingest.entrypoints.intake import Intake
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application is made of."""
+
+    desk: Desk
+    publishing: Publishing
+    look_for_models: Callable[[], Awaitable[None]]
+    whereabouts: Whereabouts
+    keys: ApiKeys
+    kafka_trouble: Callable[[], str | None]
+    cors_origins: Sequence[str] = ()
+
+
+def application(parts: Parts, lifespan: Lifespan) -> FastAPI:
+    """The application that serves `parts`."""
+    app = FastAPI(
+        title="Flywheel ingest",
+        version="1",
+        summary="Takes people's feedback on predictions; what is acknowledged here reaches the dataset.",
+        lifespan=lifespan,
+    )
+    app.state.api_keys = parts.keys
+    problems.install(app)
+    _add_feedback_routes(app, parts)
+    app.get(
+        status_route.PATH,
+        response_model_exclude_none=True,
+        responses=problems.describe(
+            status_route.not_found("5f0c5f3e-7e0c-4c53-a7b4-3f3a3c9d8f4e"),
+            statuses.problem_of(SourceAway()),
+            Problem(401, "Unauthorized", "The API key is not valid, or was revoked; ask for a new one."),
+        ),
+        dependencies=[Depends(require("read"))],
+    )(status_route.status_of(parts.whereabouts))
+    measures.KAFKA_UP.set_function(lambda: float(parts.kafka_trouble() is None))
+    ops.install(app, {"kafka": _kafka_check(parts.kafka_trouble)})
+    openapi.install(app)
+    if parts.cors_origins:
+        _allow_browsers(app, parts.cors_origins)
+    return app
+
+
+def _add_feedback_routes(app: FastAPI, parts: Parts) -> None:
+    intake = Intake(parts.desk, parts.look_for_models)
+    single = feedback_route.FeedbackRoute(intake, parts.publishing, parts.keys)
+    batch = batch_route.BatchRoute(intake, parts.publishing, parts.keys)
+    # First, because routes are tried in order and these are asked most.
+    app.router.routes[:0] = [
+        Route(feedback_route.PATH, single, methods=["POST"], include_in_schema=False),
+        Route(batch_route.PATH, batch.__call__, methods=["POST"], include_in_schema=False),
+    ]
+
+
+def _allow_browsers(app: FastAPI, origins: Sequence[str]) -> None:
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-API-Key", "traceparent"],
+        expose_headers=["Retry-After"],
+        max_age=3600,
+    )
+
+
+def _kafka_check(trouble: Callable[[], str | None]) -> ops.Check:
+    async def check() -> str | None:
+        return trouble()
+
+    return check

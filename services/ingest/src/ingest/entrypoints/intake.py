@@ -1,0 +1,41 @@
+"""One event's bytes through parsing and the desk, for single feedback and for batches alike."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from http_api.body import too_large
+from http_api.problems import ProblemError
+
+from ingest.application.accepting import Desk
+from ingest.application.ports import Accepted
+from ingest.domain.limits import MAX_EVENT_BYTES
+from ingest.domain.refusals import Refused, UnknownModel
+from ingest.entrypoints import parsing
+
+
+class Intake:
+    """Takes events. `look_for_models` reads the specs anew, for models that were added this moment."""
+
+    def __init__(self, desk: Desk, look_for_models: Callable[[], Awaitable[None]]) -> None:
+        self._desk = desk
+        self._look_for_models = look_for_models
+
+    def take(self, raw: bytes, now: datetime) -> Accepted:
+        """The event to publish. Raises Refused or ProblemError."""
+        if len(raw) > MAX_EVENT_BYTES:
+            raise ProblemError(too_large(MAX_EVENT_BYTES))
+        submission = parsing.quick(raw)
+        if submission is not None:
+            try:
+                return self._desk.accept(submission, now)
+            except Refused:
+                pass  # the careful way decides, and explains
+        return self._desk.accept(parsing.careful(raw, self._desk.models.get), now)
+
+    async def take_new(self, raw: bytes, now: datetime) -> Accepted:
+        """As `take`, looking for the model once where it is not known."""
+        try:
+            return self.take(raw, now)
+        except UnknownModel:
+            await self._look_for_models()
+            return self.take(raw, now)

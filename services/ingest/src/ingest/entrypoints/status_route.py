@@ -1,0 +1,72 @@
+"""GET /v1/feedback/{event_id}: where one piece of feedback is, and what it has taught."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from http_api.problems import Problem, ProblemError
+from pydantic import BaseModel, ConfigDict, Field
+from telemetry import logging
+
+from ingest.application.ports import SourceAway
+from ingest.application.whereabouts import EventStatus, Whereabouts
+from ingest.entrypoints import statuses
+
+PATH = "/v1/feedback/{event_id}"
+log = logging.get(__name__)
+
+
+class EventStatusBody(BaseModel):
+    """What became of one piece of feedback."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    event_id: str
+    model: str
+    status: Literal["received", "stored", "quarantined", "dead_lettered", "erased"] = Field(
+        description="received: acknowledged, not yet processed; stored: in the dataset; quarantined: kept apart, see"
+        " reason; dead_lettered: could not be processed, see reason; erased: removed on its user's wish"
+    )
+    received_at: datetime
+    dataset_version: int | None = Field(None, description="The dataset's version that first held it")
+    reason: str | None = None
+    trained_into: list[str] = Field(description="Model versions whose training set holds it, oldest first")
+    serving: bool = Field(description="Whether one of them serves now")
+
+
+def status_of(whereabouts: Whereabouts) -> Callable[[UUID], EventStatusBody]:
+    """The route's function."""
+
+    def feedback_status(event_id: UUID) -> EventStatusBody:
+        """Where one piece of feedback is: received, stored (in which dataset version), quarantined or dead-lettered,
+        and which model versions were trained on it."""
+        try:
+            found = whereabouts.find(str(event_id))
+        except SourceAway as away:
+            log.warning("status_unknown", reason=str(away))
+            raise ProblemError(statuses.problem_of(away)) from away
+        if found is None:
+            raise ProblemError(not_found(str(event_id)))
+        return _body(found)
+
+    return feedback_status
+
+
+def not_found(event_id: str) -> Problem:
+    """The answer for an id that is nowhere."""
+    return Problem(404, "Not Found", f"There is no feedback with the event_id {event_id}.")
+
+
+def _body(found: EventStatus) -> EventStatusBody:
+    event = found.event
+    return EventStatusBody(
+        event_id=event.event_id,
+        model=event.model,
+        status=event.status,
+        received_at=event.received_at,
+        dataset_version=event.dataset_version,
+        reason=event.reason,
+        trained_into=found.trained_into,
+        serving=found.serving,
+    )
