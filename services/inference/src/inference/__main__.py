@@ -1,0 +1,32 @@
+"""`python -m inference` serves predictions on INFERENCE_PORT."""
+
+import sys
+
+from http_api import keys, server
+from pydantic import ValidationError
+from telemetry import logging, tracing
+
+from inference.settings import Settings
+from inference.wiring import build
+
+# A thread that loads a model holds Python's lock for up to this long while requests wait (the default is 5 ms).
+_SWITCH_S = 0.0005
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT; a wrong setting ends with code 2 and a line that names it."""
+    logging.configure("inference")
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        print(f"error: {wrong}", file=sys.stderr)  # noqa: T201 - a line for whoever started the process
+        sys.exit(2)
+    sys.setswitchinterval(_SWITCH_S)
+    tracing.configure("inference", settings.own.otlp_endpoint)
+    app = build(settings)
+    server.run(app, keys.bind_host(settings.own.api_keys_file), settings.own.port, port_variable="INFERENCE_PORT")
+
+
+if __name__ == "__main__":
+    main()

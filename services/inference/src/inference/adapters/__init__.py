@@ -1,0 +1,1 @@
+"""Client libraries, translated into the ports' words."""

@@ -1,0 +1,1 @@
+"""The use cases of serving, and the ports through which they reach the world."""

@@ -1,0 +1,109 @@
+"""What this process serves, and what it should."""
+
+# ruff: noqa: N818 - the names say what happened
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from inference.application.served import ServedModel
+from inference.domain.states import LoadState, ModelStatus, Sources, readiness
+
+
+class UnknownModel(Exception):
+    """No spec, no registry entry and no event names this model."""
+
+
+class NotServed(Exception):
+    """The model is known, but no version of it is loaded. The text says why."""
+
+
+class Catalogue:
+    """Read by every request without a lock; changed by the keeper alone. One assignment swaps a version."""
+
+    def __init__(self) -> None:
+        self.topic_problem: Callable[[], str | None] = lambda: Sources().topic_problem
+        self._served: dict[str, ServedModel] = {}
+        self._status: dict[str, ModelStatus] = {}
+        self._tasks: dict[str, str] = {}
+        self._registry_problem: str | None = Sources().registry_problem
+        self._asked = False
+        self._lock = threading.Lock()
+
+    def serving(self, model: str) -> ServedModel:
+        """The version that answers now. Raises UnknownModel or NotServed."""
+        served = self._served.get(model)
+        if served is not None:
+            return served
+        if model not in self._status and model not in self._tasks:
+            raise UnknownModel(model)
+        raise NotServed(self._why_not(model))
+
+    def now(self, model: str) -> ServedModel | None:
+        """The version that answers now, if any."""
+        return self._served.get(model)
+
+    def status(self, model: str) -> ModelStatus:
+        """What the model is doing. Raises UnknownModel."""
+        if model not in self._status and model not in self._tasks:
+            raise UnknownModel(model)
+        return self._status.get(model, ModelStatus(model))
+
+    def task(self, model: str) -> str | None:
+        """The task in the model's spec; None while no spec of it has been seen."""
+        served = self._served.get(model)
+        return served.spec.task if served else self._tasks.get(model)
+
+    def models(self) -> list[str]:
+        """Every known model, sorted."""
+        return sorted({*self._status, *self._tasks})
+
+    def unready(self) -> str | None:
+        """Why not all that should be served is; None when it is."""
+        return readiness(self._sources(), list(self._status.values()))
+
+    def unserved(self) -> str | None:
+        """Why some model with a champion has no version at all here; None when each has one."""
+        missing = [status.model for status in list(self._status.values()) if status.wanted and not status.serving]
+        if missing:
+            return f"no version is loaded of: {', '.join(sorted(missing))}"
+        return None if self._served else self.unready()
+
+    def install(self, served: ServedModel) -> None:
+        """Let `served` answer from now on; requests that hold the version before it end with that one."""
+        with self._lock:
+            self._served[served.name] = served
+            self._status[served.name] = ModelStatus(served.name, served.version, served.version, LoadState.CHAMPION)
+
+    def want(self, model: str, version: str) -> None:
+        """Note that `version` should serve, and is on its way."""
+        self._note(model, wanted=version, state=LoadState.LOADING, problem=None)
+
+    def fail(self, model: str, version: str, state: LoadState, problem: str) -> None:
+        """Note why `version`, which should serve, does not."""
+        self._note(model, wanted=version, state=state, problem=problem)
+
+    def describe(self, tasks: dict[str, str]) -> None:
+        """Note which models there are, by their specs."""
+        self._tasks = dict(tasks)
+
+    def registry_said(self, problem: str | None) -> None:
+        """Note that the registry was asked, and why it did not answer (None: it did)."""
+        self._registry_problem = problem
+        self._asked = True
+
+    def _sources(self) -> Sources:
+        return Sources(self._registry_problem, self.topic_problem(), self._asked)
+
+    def _note(self, model: str, **fields: object) -> None:
+        with self._lock:
+            status = self._status.get(model, ModelStatus(model))
+            self._status[model] = replace(status, **fields)  # type: ignore[arg-type]  # the fields' own types
+
+    def _why_not(self, model: str) -> str:
+        status = self._status.get(model)
+        if status is not None and status.complaint:
+            return status.complaint
+        if complaint := self._sources().complaint:
+            return f"nothing has said yet which version of {model} serves: {complaint}"
+        return f"{model} has no version that was promoted yet; `flywheel model add` trains and promotes the first"

@@ -1,0 +1,200 @@
+"""Keeping what serves equal to what should: hears claims, brings models in, swaps them."""
+
+import queue
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from flywheel_schemas.events import ModelUpdated
+from flywheel_schemas.spec import SpecError, load_spec
+from flywheel_schemas.tokens import TokenKeys
+from telemetry import logging
+
+from inference.application.catalogue import Catalogue
+from inference.application.ports import (
+    Champions,
+    Copies,
+    ModelRefused,
+    OpensBoosters,
+    SourceUnavailable,
+    Specs,
+    Watches,
+)
+from inference.application.served import ServedModel, make_served
+from inference.domain.claims import Artifact, Claim, claim_of, event_wins, registry_wins
+from inference.domain.states import LoadState
+
+log = logging.get(__name__)
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+SPEC_FILE, MODEL_FILE = "spec.yaml", "model.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event of model-updated; `live` once the topic had been read to its end."""
+
+    event: ModelUpdated
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the keeper works with."""
+
+    champions: Champions
+    specs: Specs
+    copies: Copies
+    boosters: OpensBoosters
+    watches: Watches
+    keys: TokenKeys
+
+
+class Keeper:
+    """Runs in one thread of its own, so that claims are settled one after the other.
+
+    Order of trust: what has just been published, then the registry, then older events, then the copies on disk.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, world: World, *, poll_s: float, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._catalogue = catalogue
+        self._world = world
+        self._poll_s = poll_s
+        self._now_s = now_s
+        self._inbox: queue.Queue[Heard | None] = queue.Queue()
+        self._standing: dict[str, Claim] = {}
+        self._registry_said: dict[str, str] = {}
+        self._owed: dict[str, float] = {}
+
+    def hear(self, heard: Heard) -> None:
+        """Take an event; from any thread."""
+        self._inbox.put(heard)
+
+    @property
+    def behind(self) -> bool:
+        """Whether events wait to be settled."""
+        return not self._inbox.empty()
+
+    def stop(self) -> None:
+        """Let `run` return; from any thread."""
+        self._inbox.put(None)
+
+    def run(self) -> None:
+        """Load the copies on disk, ask the registry, then follow events until `stop`; ask again every `poll_s`."""
+        for claim in self._world.copies.last_served():
+            self._settle(replace(claim, at=_BEFORE_ALL))
+        self.ask()
+        asked_s = self._now_s()
+        while True:
+            wait_s = self._pause_s(asked_s)
+            try:
+                heard = self._inbox.get(timeout=max(wait_s, 0.001))
+            except queue.Empty:
+                self._retry()
+                if self._now_s() - asked_s >= self._poll_s:
+                    self.ask()
+                    asked_s = self._now_s()
+                continue
+            if not self._take([heard, *self._waiting()]):
+                return
+
+    def ask(self) -> None:
+        """Ask registry and specs once, and act on what they say."""
+        try:
+            claims = self._world.champions.all()
+        except SourceUnavailable as exc:
+            self._catalogue.registry_said(str(exc))
+            log.warning("registry_unavailable", reason=str(exc))
+        else:
+            for claim in claims:
+                last_seen = self._registry_said.get(claim.model)
+                if registry_wins(claim, last_seen=last_seen, standing=self._standing.get(claim.model)):
+                    self._settle(claim)
+                self._registry_said[claim.model] = claim.version
+            self._catalogue.registry_said(None)
+        try:
+            self._catalogue.describe(self._world.specs.known())
+        except SourceUnavailable as exc:
+            log.warning("specs_unavailable", reason=str(exc))
+
+    def _waiting(self) -> list[Heard | None]:
+        waiting: list[Heard | None] = []
+        while not self._inbox.empty():
+            waiting.append(self._inbox.get_nowait())
+        return waiting
+
+    def _take(self, heard: list[Heard | None]) -> bool:
+        """Settle the last claim of each model; False when asked to stop."""
+        latest: dict[str, tuple[Claim, bool]] = {}
+        for each in heard:
+            if each is None:
+                return False
+            if (claim := claim_of(each.event)) is not None:
+                latest[claim.model] = (claim, each.live)
+        for model, (claim, live) in latest.items():
+            if event_wins(claim, live=live, standing=self._standing.get(model)):
+                self._settle(claim)
+        return True
+
+    def _pause_s(self, asked_s: float) -> float:
+        until_poll = self._poll_s - (self._now_s() - asked_s)
+        return min([until_poll, *(due - self._now_s() for due in self._owed.values())])
+
+    def _retry(self) -> None:
+        for model, due in list(self._owed.items()):
+            if due <= self._now_s():
+                self._settle(self._standing[model])
+
+    def _settle(self, claim: Claim) -> None:
+        """Let the claimed version serve. Whatever goes wrong, what served before serves on."""
+        self._standing[claim.model] = claim
+        self._owed.pop(claim.model, None)
+        if self._serves(claim):
+            return
+        began = time.perf_counter()
+        self._catalogue.want(claim.model, claim.version)
+        try:
+            served = self._bring(claim)
+        except ModelRefused as exc:
+            self._give_up(claim, LoadState.REFUSED, f"refused ({exc.kind}): {exc}", exc.kind)
+        except SourceUnavailable as exc:
+            self._owed[claim.model] = self._now_s() + min(5.0, self._poll_s)
+            self._give_up(claim, LoadState.UNAVAILABLE, str(exc), "unavailable")
+        else:
+            self._catalogue.install(served)
+            self._world.copies.remember(Claim(claim.model, claim.version, claim.at, served.artifact))
+            self._world.watches.swapped(claim.model, time.perf_counter() - began)
+            log.info("model_swapped", model=claim.model, version=claim.version)
+
+    def _serves(self, claim: Claim) -> bool:
+        served = self._catalogue.now(claim.model)
+        if served is None or served.version != claim.version:
+            return False
+        if claim.artifact is not None and claim.artifact.sha256 != served.artifact.sha256:
+            return False
+        self._catalogue.install(served)  # an earlier wish for another version is void
+        return True
+
+    def _bring(self, claim: Claim) -> ServedModel:
+        artifact = claim.artifact or self._find(claim)
+        folder = self._world.copies.bring(artifact)
+        try:
+            spec = load_spec(folder / SPEC_FILE)
+        except SpecError as exc:
+            raise ModelRefused("misfit", f"its spec cannot be read: {exc}") from exc
+        booster = self._world.boosters.open(folder / MODEL_FILE)
+        try:
+            return make_served(artifact, claim.at, spec, booster, self._world.keys)
+        except (ValueError, RuntimeError) as exc:
+            raise ModelRefused("crashed", f"it failed on a first row: {exc}") from exc
+
+    def _find(self, claim: Claim) -> Artifact:
+        copy = self._world.copies.find(claim.model, claim.version)
+        return copy or self._world.champions.find(claim.model, claim.version)
+
+    def _give_up(self, claim: Claim, state: LoadState, problem: str, kind: str) -> None:
+        self._catalogue.fail(claim.model, claim.version, state, problem)
+        self._world.watches.refused(claim.model, kind)
+        log.error("model_not_swapped", model=claim.model, version=claim.version, state=state.value, reason=problem)

@@ -1,0 +1,81 @@
+"""GET /v1/models and /v1/models/{model}: what is served here."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from http_api import keys, problems
+from http_api.problems import ProblemError
+from pydantic import BaseModel, Field
+
+from inference.application.catalogue import Catalogue, UnknownModel
+from inference.domain.states import LoadState, ModelStatus
+from inference.entrypoints.predict import unknown
+
+
+class VersionDocument(BaseModel):
+    """One version, as this replica has it."""
+
+    version: str
+    state: LoadState
+    traffic_percent: float
+    loaded: bool
+    reason: str | None = Field(None, description="Why it is not loaded.")
+
+
+class ModelDocument(BaseModel):
+    """What serves a model here. `task` is null until a spec of it has been seen."""
+
+    name: str
+    task: str | None
+    champion: str | None
+    challenger: str | None
+    versions: list[VersionDocument]
+
+
+class ModelList(BaseModel):
+    """Every model that is known here."""
+
+    models: list[ModelDocument]
+
+
+def router(catalogue: Catalogue) -> APIRouter:
+    """The two routes; they need the role read."""
+    routes = APIRouter(prefix="/v1/models", tags=["models"], dependencies=[Depends(keys.require("read"))])
+
+    @routes.get("", summary="All models")
+    def list_models() -> ModelList:
+        return ModelList(models=[_document(catalogue, name) for name in catalogue.models()])
+
+    @routes.get("/{model}", summary="What serves a model", responses=problems.describe(unknown("flight")))
+    def show_model(model: Annotated[str, "its name"]) -> ModelDocument:
+        try:
+            return _document(catalogue, model)
+        except UnknownModel as exc:
+            raise ProblemError(unknown(model)) from exc
+
+    return routes
+
+
+def _document(catalogue: Catalogue, model: str) -> ModelDocument:
+    status = catalogue.status(model)
+    return ModelDocument(
+        name=model, task=catalogue.task(model), champion=status.serving, challenger=None, versions=_versions(status)
+    )
+
+
+def _versions(status: ModelStatus) -> list[VersionDocument]:
+    found = []
+    if status.serving is not None:
+        found.append(
+            VersionDocument(
+                version=status.serving, state=LoadState.CHAMPION, traffic_percent=100.0, loaded=True, reason=None
+            )
+        )
+    if status.wanted is not None and (status.wanted != status.serving or status.problem):
+        state = status.state or LoadState.LOADING
+        found.append(
+            VersionDocument(
+                version=status.wanted, state=state, traffic_percent=0.0, loaded=False, reason=status.problem
+            )
+        )
+    return found

@@ -1,0 +1,45 @@
+"""Inference's settings, read once from the environment."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from flywheel_schemas.tokens import TokenKeys
+from kafka_runtime.settings import KafkaSettings
+from lake.settings import LakeSettings
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from registry import RegistrySettings
+
+
+class InferenceSettings(BaseSettings):
+    """Its own variables. FEEDBACK_TOKEN_KEY must be the same as ingest's."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    port: Annotated[int, Field(alias="INFERENCE_PORT", ge=0, le=65535)] = 8002
+    feedback_token_key: Annotated[SecretStr, Field(alias="FEEDBACK_TOKEN_KEY")]
+    api_keys_file: Annotated[Path | None, Field(alias="API_KEYS_FILE")] = None
+    specs_dir: Annotated[Path | None, Field(alias="MODEL_SPECS_DIR")] = None
+    otlp_endpoint: Annotated[str | None, Field(alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = None
+    cache_dir: Annotated[Path, Field(alias="INFERENCE_CACHE_DIR")] = Path(".flywheel/inference/models")
+    spool_dir: Annotated[Path, Field(alias="INFERENCE_SPOOL_DIR")] = Path(".flywheel/inference/spool")
+    spool_max_bytes: Annotated[int, Field(alias="INFERENCE_SPOOL_MAX_BYTES", ge=1024)] = 256 * 1024 * 1024
+    queue_rows: Annotated[int, Field(alias="INFERENCE_QUEUE_ROWS", ge=10_000)] = 100_000
+    max_concurrent: Annotated[int, Field(alias="INFERENCE_MAX_CONCURRENT", ge=1)] = 512
+    threads: Annotated[int, Field(alias="INFERENCE_THREADS", ge=1, le=64)] = 2
+    registry_poll_s: Annotated[float, Field(alias="INFERENCE_REGISTRY_POLL_S", gt=0.0)] = 30.0
+
+    @model_validator(mode="after")
+    def _key_is_long_enough(self) -> Self:
+        TokenKeys(self.feedback_token_key.get_secret_value())
+        return self
+
+
+class Settings:
+    """Everything that inference reads from the environment. Raises pydantic.ValidationError."""
+
+    def __init__(self) -> None:
+        self.own = InferenceSettings()
+        self.kafka = KafkaSettings()
+        self.lake = LakeSettings()
+        self.registry = RegistrySettings()

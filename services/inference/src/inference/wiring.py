@@ -1,0 +1,138 @@
+"""Builds inference from its settings: the one place that makes clients."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from flywheel_schemas.tokens import TokenKeys
+from flywheel_schemas.topics import ALL_TOPICS
+from http_api.keys import ApiKeys
+from kafka_runtime import topics
+from kafka_runtime.publisher import Publisher
+from lake import Lake
+from registry import Registry
+
+from inference.adapters.champions import RegistryChampions
+from inference.adapters.copies import DiskCopies
+from inference.adapters.courier import Courier
+from inference.adapters.known_specs import KnownSpecs
+from inference.adapters.measure import REFUSED_REQUESTS, Measures
+from inference.adapters.spool import Spool
+from inference.adapters.trial import TrialRun
+from inference.adapters.updates import Updates
+from inference.application.answer import AnswerQuestions
+from inference.application.catalogue import Catalogue
+from inference.application.keep import Keeper, World
+from inference.entrypoints import app as api
+from inference.entrypoints.predict import Desk, Gate
+from inference.settings import Settings
+
+_DELIVERY_TIMEOUT_S = 5.0
+_TOPICS_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Background:
+    """What runs beside the requests."""
+
+    keeper: Keeper
+    updates: Updates
+    courier: Courier
+    trial: TrialRun
+    pool: ThreadPoolExecutor
+    thread: threading.Thread
+
+    def start(self) -> None:
+        self.courier.start()
+        self.thread.start()
+        self.updates.start(self.keeper.hear)
+
+    def stop(self) -> None:
+        self.updates.close()
+        self.keeper.stop()
+        self.thread.join(10.0)
+        self.pool.shutdown()
+        self.courier.close()
+        self.trial.close()
+
+    def dead(self) -> str | None:
+        """Why the process should be restarted."""
+        return None if self.thread.is_alive() else "the thread that keeps models up to date has ended; restart"
+
+
+def build(settings: Settings) -> FastAPI:
+    """Inference as an ASGI application. Opens no connection before it is served."""
+    own = settings.own
+    token_keys = TokenKeys(own.feedback_token_key.get_secret_value())
+    measures, catalogue = Measures(), Catalogue()
+    courier = _courier(settings, measures)
+    background = _background(settings, catalogue, courier, measures, token_keys)
+    catalogue.topic_problem = lambda: _topic_problem(background)
+    desk = Desk(
+        catalogue,
+        AnswerQuestions(token_keys, courier, measures),
+        ApiKeys.load(own.api_keys_file),
+        Gate(own.max_concurrent, REFUSED_REQUESTS.inc),
+        background.pool,
+    )
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        background.start()
+        yield
+        await asyncio.to_thread(background.stop)
+
+    async def models() -> str | None:
+        return catalogue.unready()
+
+    return api.build(desk, life, {"models": models}, background.dead)
+
+
+def _courier(settings: Settings, measures: Measures) -> Courier:
+    publisher = Publisher(settings.kafka, "/flywheel/inference", delivery_timeout_s=_DELIVERY_TIMEOUT_S)
+
+    def prepare() -> None:
+        topics.ensure(settings.kafka, ALL_TOPICS, timeout_s=_TOPICS_TIMEOUT_S)
+
+    spool = Spool(settings.own.spool_dir, settings.own.spool_max_bytes)
+    return Courier(
+        publisher,
+        prepare,
+        spool,
+        measures,
+        queue_rows=settings.own.queue_rows,
+        flush_s=_DELIVERY_TIMEOUT_S + 3.0,
+    )
+
+
+def _background(
+    settings: Settings, catalogue: Catalogue, courier: Courier, measures: Measures, token_keys: TokenKeys
+) -> _Background:
+    own, trial, registry = settings.own, TrialRun(), Registry(settings.registry)
+    world = World(
+        RegistryChampions(registry),
+        KnownSpecs(Lake(settings.lake), own.specs_dir),
+        DiskCopies(own.cache_dir, registry.artifacts),
+        trial,
+        measures,
+        token_keys,
+    )
+    keeper = Keeper(catalogue, world, poll_s=own.registry_poll_s)
+    return _Background(
+        keeper,
+        Updates(settings.kafka),
+        courier,
+        trial,
+        ThreadPoolExecutor(own.threads, thread_name_prefix="predict"),
+        threading.Thread(target=keeper.run, name="model-keeper", daemon=True),
+    )
+
+
+def _topic_problem(background: _Background) -> str | None:
+    if background.updates.caught_up and not background.keeper.behind:
+        return None
+    return "has not been read to its end"
