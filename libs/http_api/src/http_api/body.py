@@ -48,11 +48,14 @@ def check_media_type(content_type: str | None, content_encoding: str | None, all
 async def read(request: Request, limit_bytes: int) -> bytes:
     """The body. Raises ProblemError 413 when it is longer than `limit_bytes`, 400 when the client broke off."""
     headers = request.headers
-    return await receive_all(request.receive, limit_bytes, headers.get("content-length"), "expect" in headers)
+    declared = headers.get("content-length")
+    return await receive_all(
+        request.receive, limit_bytes, declared.encode() if declared is not None else None, "expect" in headers
+    )
 
 
 async def receive_all(
-    receive: Receive, limit_bytes: int, content_length: str | None = None, expects_continue: bool = False
+    receive: Receive, limit_bytes: int, content_length: bytes | None = None, expects_continue: bool = False
 ) -> bytes:
     """As `read`, from the bare ASGI `receive` and the values of two headers."""
     if content_length is not None and content_length.isdigit() and int(content_length) > limit_bytes:

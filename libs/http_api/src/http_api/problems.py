@@ -51,6 +51,11 @@ class Problem:
         return {**body, **self.extensions}
 
 
+UNFORESEEN = Problem(
+    500, "Internal Server Error", "Something went wrong on our side; the log of this service says what."
+)
+
+
 class ProblemError(Exception):
     """Ends a request with `problem` as its answer."""
 
@@ -128,12 +133,7 @@ def install(app: FastAPI) -> None:
 
 async def _on_unforeseen(request: Request, _: Exception) -> Response:
     # Starlette raises the exception again after this answer, so the server logs it with its traceback.
-    problem = Problem(
-        500,
-        "Internal Server Error",
-        "Something went wrong on our side; the log of this service says what. Sending the same again is safe.",
-    )
-    return response(problem, request.url.path)
+    return response(UNFORESEEN, request.url.path)
 
 
 def _from_http(error: HTTPException, request: Request) -> Problem:

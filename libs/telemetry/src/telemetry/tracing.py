@@ -82,8 +82,9 @@ def continue_trace(parent: str | None) -> str:
     """A new span's traceparent, below `parent` if that is a valid one, else at the root. Makes no span object."""
     context = _parse(parent) if parent else None
     if context is None:
-        return f"00-{_random_hex(128)}-{_random_hex(64)}-00"
-    return f"00-{context.trace_id:032x}-{_random_hex(64)}-{context.trace_flags:02x}"
+        ids = f"{random.getrandbits(192):048x}"
+        return f"00-{ids[:32]}-{ids[32:]}-00"
+    return f"00-{context.trace_id:032x}-{random.getrandbits(64):016x}-{context.trace_flags:02x}"
 
 
 @contextmanager
@@ -135,7 +136,3 @@ def _parse(traceparent: str) -> SpanContext | None:
 
 def _format(context: SpanContext) -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & _SAMPLED:02x}"
-
-
-def _random_hex(bits: int) -> str:
-    return f"{random.getrandbits(bits) or 1:0{bits // 4}x}"

@@ -16,6 +16,7 @@ from http_api.keys import ApiKeys, bind_host
 from kafka_runtime import topics
 from kafka_runtime.publisher import Publisher
 from lake.lake import Lake
+from starlette.types import ASGIApp
 from telemetry import logging, tracing
 
 from ingest.adapters.broker_watch import BrokerWatch
@@ -37,7 +38,7 @@ _PROBE_TIMEOUT_S = 2.0
 class Service:
     """The built service."""
 
-    app: FastAPI
+    app: ASGIApp
     settings: Settings
 
     def run(self) -> None:

@@ -33,18 +33,17 @@ class KafkaPublishing:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._envelope = Envelope(topic, source)
 
-    async def publish(self, event: Accepted, received_at: datetime, traceparent: str) -> None:
-        """Return when all replicas have the event. Raises NotPublished."""
+    def publish(self, event: Accepted, received_at: datetime, traceparent: str) -> asyncio.Future[None]:
+        """Send the event; the future is done when all replicas have it. Both may raise NotPublished."""
         if self._watch.trouble is not None:
             raise BrokerAway(self._watch.trouble)
         loop = self._loop or self._bind()
-        acknowledged: asyncio.Future[Any] = loop.create_future()
+        acknowledged: asyncio.Future[None] = loop.create_future()
         headers = self._envelope.headers(event.event_id, _time(received_at), traceparent.encode())
         self._send(event, headers, partial(self._reported, acknowledged))
-        self._look_soon()
-        error = await acknowledged
-        if error is not None:
-            raise self._unconfirmed(error)
+        if not self._looking:
+            self._look_soon()
+        return acknowledged
 
     async def publish_all(
         self, events: Sequence[Accepted], received_at: datetime, traceparent: str
@@ -106,10 +105,14 @@ class KafkaPublishing:
         self._publisher.poll(0.0)
         self._look_soon()
 
-    def _reported(self, acknowledged: asyncio.Future[Any], error: Any, _: Any) -> None:
+    def _reported(self, acknowledged: asyncio.Future[None], error: Any, _: Any) -> None:
         self._waiting -= 1
-        if not acknowledged.done():
-            acknowledged.set_result(error)
+        if acknowledged.done():  # given up
+            return
+        if error is None:
+            acknowledged.set_result(None)
+        else:
+            acknowledged.set_exception(self._unconfirmed(error))
 
     def _reported_in(self, sent: "_Together", index: int, error: Any, _: Any) -> None:
         self._waiting -= 1

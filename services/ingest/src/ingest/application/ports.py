@@ -1,9 +1,9 @@
 """What the use cases need of the world."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from ingest.domain.models import KnownModel
 
@@ -18,8 +18,7 @@ class Models(Protocol):
         """All known models, sorted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """Feedback that fits: its id, the model it is about, and the bytes to publish."""
 
     event_id: str
@@ -48,8 +47,8 @@ class Crowded(NotPublished):
 class Publishing(Protocol):
     """Sends accepted feedback, and waits until Kafka has it."""
 
-    async def publish(self, event: Accepted, received_at: datetime, traceparent: str) -> None:
-        """Return when all replicas have the event. Raises NotPublished."""
+    def publish(self, event: Accepted, received_at: datetime, traceparent: str) -> Awaitable[None]:
+        """Send the event; what is returned is done when all replicas have it. Both may raise NotPublished."""
 
     async def publish_all(
         self, events: Sequence[Accepted], received_at: datetime, traceparent: str

@@ -46,6 +46,7 @@ class BatchRoute:
 
     def __init__(self, intake: Intake, publishing: Publishing, keys: ApiKeys) -> None:
         self._intake = intake
+        self._look_for_models = intake.look_for_models
         self._publishing = publishing
         self._keys = keys
 
@@ -60,9 +61,9 @@ class BatchRoute:
             with tracing.span(f"POST {PATH}", kind=tracing.SpanKind.SERVER, parent=parent):
                 response = await self._take(events)
         except statuses.FAILURES as failure:
-            measures.REFUSED.labels(statuses.reason_of(failure)).inc()
+            measures.TALLY.refused(statuses.reason_of(failure))
             response = problems.response(statuses.problem_of(failure), PATH)
-        measures.REQUESTS.labels(PATH, str(response.status_code)).inc()
+        measures.TALLY.answered(PATH, response.status_code)
         return response
 
     async def _take(self, events: Sequence[bytes]) -> Response:
@@ -71,7 +72,7 @@ class BatchRoute:
         accepted = [each for each in checked if isinstance(each, Accepted)]
         begun = perf_counter()
         errors = await self._publishing.publish_all(accepted, now, tracing.current_traceparent())
-        measures.PUBLISH_S.observe(perf_counter() - begun)
+        measures.TALLY.published_in(perf_counter() - begun)
         published = iter(errors)
         outcomes = [_published(each, next(published)) if isinstance(each, Accepted) else each for each in checked]
         _count(outcomes)
@@ -81,15 +82,22 @@ class BatchRoute:
         checked: list[Outcome] = []
         turn_ends, looked = perf_counter() + _TURN_S, False
         for index, raw in enumerate(events):
-            try:
-                checked.append(self._intake.take(raw, now) if looked else await self._intake.take_new(raw, now))
-            except statuses.FAILURES as failure:
-                looked = looked or isinstance(failure, UnknownModel)
-                checked.append(Refusal(failure, _claimed_id(raw)))
+            outcome = self._outcome(raw, now)
+            if not looked and isinstance(outcome, Refusal) and isinstance(outcome.failure, UnknownModel):
+                looked = True
+                await self._look_for_models()
+                outcome = self._outcome(raw, now)
+            checked.append(outcome)
             if index % _EVENTS_A_LOOK == 0 and perf_counter() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = perf_counter() + _TURN_S
         return checked
+
+    def _outcome(self, raw: bytes, now: datetime) -> Outcome:
+        try:
+            return self._intake.take(raw, now)
+        except statuses.FAILURES as failure:
+            return Refusal(failure, _claimed_id(raw))
 
 
 async def _split(raw: bytes, media_type: str) -> list[bytes]:
@@ -124,9 +132,9 @@ def _item(index: int, outcome: Outcome) -> dict[str, Any]:
 def _count(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if isinstance(outcome, Accepted):
-            measures.ACCEPTED.labels(outcome.model).inc()
+            measures.TALLY.accepted(outcome.model)
         else:
-            measures.REFUSED.labels(statuses.reason_of(outcome.failure)).inc()
+            measures.TALLY.refused(statuses.reason_of(outcome.failure))
 
 
 class _OnlyId(msgspec.Struct):

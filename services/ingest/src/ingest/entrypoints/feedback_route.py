@@ -8,15 +8,17 @@ from http_api.keys import ApiKeys
 from starlette.types import Receive, Scope, Send
 from telemetry import tracing
 
-from ingest.application.ports import Accepted, Publishing
+from ingest.application.ports import Publishing
 from ingest.domain.limits import MAX_EVENT_BYTES
-from ingest.entrypoints import measures, statuses
+from ingest.domain.refusals import UnknownModel
+from ingest.entrypoints import statuses
 from ingest.entrypoints.intake import Intake
+from ingest.entrypoints.measures import TALLY
 
 PATH = "/v1/feedback"
 THANKS = "Thank you. Your feedback was received and may improve the model."
-_AFTER_ID = f'","status":"accepted","message":"{THANKS}"}}'.encode()
 _BEFORE_ID = b'{"event_id":"'
+_AFTER_ID = f'","status":"accepted","message":"{THANKS}"}}'.encode()
 _LENGTH = str(len(_BEFORE_ID) + 36 + len(_AFTER_ID)).encode()
 _START = {
     "type": "http.response.start",
@@ -33,52 +35,54 @@ class FeedbackRoute:
         self._intake = intake
         self._publishing = publishing
         self._keys = keys
-        self._answered = measures.REQUESTS.labels(PATH, "202")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
         head: Head = dict(scope["headers"])
-        parent = text(head.get(b"traceparent"))
-        if tracing.is_recording():
-            with tracing.span(f"POST {PATH}", kind=tracing.SpanKind.SERVER, parent=parent):
-                await self._answer(head, tracing.current_traceparent(), scope, receive, send)
-        else:
-            await self._answer(head, tracing.continue_trace(parent), scope, receive, send)
-
-    async def _answer(self, head: Head, traceparent: str, scope: Scope, receive: Receive, send: Send) -> None:
-        event_id = None
-        try:
-            raw = await checked_body(head, self._keys, receive)
-            now = datetime.now(UTC)
-            event = await self._intake.take_new(raw, now)
-            event_id = event.event_id
-            await self._publish(event, now, traceparent)
-        except statuses.FAILURES as failure:
-            problem = statuses.problem_of(failure, event_id)
-            measures.REFUSED.labels(statuses.reason_of(failure)).inc()
-            measures.REQUESTS.labels(PATH, str(problem.status)).inc()
-            await problems.response(problem, PATH)(scope, receive, send)
+        parent = _text(head.get(b"traceparent"))
+        if not tracing.is_recording():
+            await self._answer(head, tracing.continue_trace(parent), receive, send)
             return
-        self._answered.inc()
+        with tracing.span(f"POST {PATH}", kind=tracing.SpanKind.SERVER, parent=parent):
+            await self._answer(head, tracing.current_traceparent(), receive, send)
+
+    async def _answer(self, head: Head, traceparent: str, receive: Receive, send: Send) -> None:
+        event = None
+        try:
+            self._check(head)
+            raw = await body.receive_all(receive, MAX_EVENT_BYTES, head.get(b"content-length"), b"expect" in head)
+            now = datetime.now(UTC)
+            try:
+                event = self._intake.take(raw, now)
+            except UnknownModel:  # it may have been added this moment
+                await self._intake.look_for_models()
+                event = self._intake.take(raw, now)
+            begun = perf_counter()
+            await self._publishing.publish(event, now, traceparent)
+            TALLY.published_in(perf_counter() - begun)
+        except statuses.FAILURES as failure:
+            await _refuse(failure, None if event is None else event.event_id, receive, send)
+            return
+        TALLY.accepted(event.model)
+        TALLY.answered(PATH, 202)
         await send(_START)
-        await send({"type": "http.response.body", "body": _BEFORE_ID + event_id.encode() + _AFTER_ID})
+        await send({"type": "http.response.body", "body": _BEFORE_ID + event.event_id.encode() + _AFTER_ID})
 
-    async def _publish(self, event: Accepted, now: datetime, traceparent: str) -> None:
-        begun = perf_counter()
-        await self._publishing.publish(event, now, traceparent)
-        measures.PUBLISH_S.observe(perf_counter() - begun)
-        measures.ACCEPTED.labels(event.model).inc()
-
-
-async def checked_body(head: Head, keys: ApiKeys, receive: Receive) -> bytes:
-    """The body of somebody who may post feedback. Raises ProblemError 401, 403, 413 or 415."""
-    keys.authenticate_text(text(head.get(b"authorization", head.get(b"x-api-key")))).require("feedback:write")
-    content_type = head.get(b"content-type")
-    if content_type != b"application/json" or b"content-encoding" in head:
-        body.check_media_type(text(content_type), text(head.get(b"content-encoding")), (body.JSON,))
-    return await body.receive_all(receive, MAX_EVENT_BYTES, text(head.get(b"content-length")), b"expect" in head)
+    def _check(self, head: Head) -> None:
+        """Raises ProblemError 401, 403 or 415 for somebody, or a body, that may not post here."""
+        credentials = head.get(b"authorization") or head.get(b"x-api-key")
+        self._keys.authenticate_text(_text(credentials)).require("feedback:write")
+        content_type = head.get(b"content-type")
+        if content_type != b"application/json" or b"content-encoding" in head:
+            body.check_media_type(_text(content_type), _text(head.get(b"content-encoding")), (body.JSON,))
 
 
-def text(value: bytes | None) -> str | None:
-    """A header's value as text."""
+async def _refuse(failure: statuses.Failure, event_id: str | None, receive: Receive, send: Send) -> None:
+    problem = statuses.problem_of(failure, event_id)
+    TALLY.refused(statuses.reason_of(failure))
+    TALLY.answered(PATH, problem.status)
+    await problems.response(problem, PATH)({"type": "http"}, receive, send)
+
+
+def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")

@@ -10,11 +10,13 @@ from http_api.keys import ApiKeys, require
 from http_api.problems import Problem
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from ingest.application.accepting import Desk
 from ingest.application.ports import Publishing, SourceAway
 from ingest.application.whereabouts import Whereabouts
 from ingest.entrypoints import batch_route, feedback_route, measures, openapi, status_route, statuses
+from ingest.entrypoints.front import Front
 from ingest.entrypoints.intake import Intake
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -33,8 +35,18 @@ class Parts:
     cors_origins: Sequence[str] = ()
 
 
-def application(parts: Parts, lifespan: Lifespan) -> FastAPI:
+def application(parts: Parts, lifespan: Lifespan) -> ASGIApp:
     """The application that serves `parts`."""
+    intake = Intake(parts.desk, parts.look_for_models)
+    single = feedback_route.FeedbackRoute(intake, parts.publishing, parts.keys)
+    batch = batch_route.BatchRoute(intake, parts.publishing, parts.keys)
+    app: ASGIApp = Front(_framework(parts, lifespan, single, batch), feedback_route.PATH, single)
+    return _open_to_browsers(app, parts.cors_origins) if parts.cors_origins else app
+
+
+def _framework(
+    parts: Parts, lifespan: Lifespan, single: feedback_route.FeedbackRoute, batch: batch_route.BatchRoute
+) -> FastAPI:
     app = FastAPI(
         title="Flywheel ingest",
         version="1",
@@ -43,7 +55,10 @@ def application(parts: Parts, lifespan: Lifespan) -> FastAPI:
     )
     app.state.api_keys = parts.keys
     problems.install(app)
-    _add_feedback_routes(app, parts)
+    app.router.routes += [
+        Route(feedback_route.PATH, single, methods=["POST"], include_in_schema=False),
+        Route(batch_route.PATH, batch.__call__, methods=["POST"], include_in_schema=False),
+    ]
     app.get(
         status_route.PATH,
         response_model_exclude_none=True,
@@ -57,25 +72,12 @@ def application(parts: Parts, lifespan: Lifespan) -> FastAPI:
     measures.KAFKA_UP.set_function(lambda: float(parts.kafka_trouble() is None))
     ops.install(app, {"kafka": _kafka_check(parts.kafka_trouble)})
     openapi.install(app)
-    if parts.cors_origins:
-        _allow_browsers(app, parts.cors_origins)
     return app
 
 
-def _add_feedback_routes(app: FastAPI, parts: Parts) -> None:
-    intake = Intake(parts.desk, parts.look_for_models)
-    single = feedback_route.FeedbackRoute(intake, parts.publishing, parts.keys)
-    batch = batch_route.BatchRoute(intake, parts.publishing, parts.keys)
-    # First, because routes are tried in order and these are asked most.
-    app.router.routes[:0] = [
-        Route(feedback_route.PATH, single, methods=["POST"], include_in_schema=False),
-        Route(batch_route.PATH, batch.__call__, methods=["POST"], include_in_schema=False),
-    ]
-
-
-def _allow_browsers(app: FastAPI, origins: Sequence[str]) -> None:
-    app.add_middleware(
-        CORSMiddleware,
+def _open_to_browsers(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    return CORSMiddleware(
+        app,
         allow_origins=list(origins),
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "X-API-Key", "traceparent"],

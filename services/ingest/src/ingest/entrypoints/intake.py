@@ -9,7 +9,7 @@ from http_api.problems import ProblemError
 from ingest.application.accepting import Desk
 from ingest.application.ports import Accepted
 from ingest.domain.limits import MAX_EVENT_BYTES
-from ingest.domain.refusals import Refused, UnknownModel
+from ingest.domain.refusals import Refused
 from ingest.entrypoints import parsing
 
 
@@ -18,7 +18,7 @@ class Intake:
 
     def __init__(self, desk: Desk, look_for_models: Callable[[], Awaitable[None]]) -> None:
         self._desk = desk
-        self._look_for_models = look_for_models
+        self.look_for_models = look_for_models
 
     def take(self, raw: bytes, now: datetime) -> Accepted:
         """The event to publish. Raises Refused or ProblemError."""
@@ -31,11 +31,3 @@ class Intake:
             except Refused:
                 pass  # the careful way decides, and explains
         return self._desk.accept(parsing.careful(raw, self._desk.models.get), now)
-
-    async def take_new(self, raw: bytes, now: datetime) -> Accepted:
-        """As `take`, looking for the model once where it is not known."""
-        try:
-            return self.take(raw, now)
-        except UnknownModel:
-            await self._look_for_models()
-            return self.take(raw, now)
