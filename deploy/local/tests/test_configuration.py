@@ -67,3 +67,9 @@ def test_processes_inherit_the_shell_but_nothing_that_the_stack_decides():
         "LOG_LEVEL": "DEBUG",
     }
     assert inherited(shell) == {"PATH": "/bin", "AWS_CA_BUNDLE": "/ca", "LOG_LEVEL": "DEBUG"}
+
+
+def test_a_relative_keys_file_means_the_folder_of_the_shell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    configuration = from_shell(tmp_path / "home", {"API_KEYS_FILE": "keys.json"}, alive=False)
+    assert configuration.environment()["API_KEYS_FILE"] == str(tmp_path / "keys.json")

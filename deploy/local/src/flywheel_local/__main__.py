@@ -1,6 +1,7 @@
 """`python -m flywheel_local up | down | status | scale`: what the Makefile calls."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from flywheel_local.server import repository
 from flywheel_local.stack import Stack
 
 app = typer.Typer(help="The stack on this machine: servers and services, on loopback.", no_args_is_help=True)
-_console = Console(highlight=False)
+_console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
 
 
 @app.command()

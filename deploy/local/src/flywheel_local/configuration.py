@@ -15,7 +15,7 @@ LAKE_BUCKET, ARTIFACT_BUCKET = "flywheel", "mlflow"
 # The variable that, when set, says that we need not run the server ourselves.
 _ADDRESS_OF = {"kafka": "KAFKA_BOOTSTRAP_SERVERS", "s3": "S3_ENDPOINT_URL", "mlflow": "MLFLOW_TRACKING_URI"}
 # What `make up` decides; of these nothing reaches a process from the shell by accident.
-_DECIDED = ("KAFKA_", "S3_", "AWS_", "MLFLOW_", "LAKE_URI", "FEEDBACK_TOKEN_KEY", "MODEL_SPECS_DIR", EMBEDDED)
+_DECIDED = ("KAFKA_", "S3_", "AWS_", "MLFLOW_", "LAKE_URI", "FEEDBACK_TOKEN_KEY", "MODEL_", "API_KEYS_FILE", EMBEDDED)
 _KEPT = ("AWS_CA_BUNDLE",)
 
 
@@ -46,6 +46,7 @@ class Configuration:
             "AWS_REGION": "us-east-1",
             "LAKE_URI": f"s3://{LAKE_BUCKET}/lake",
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self.ports.mlflow_port}",
+            "MODEL_ARTIFACTS_URI": f"s3://{ARTIFACT_BUCKET}",
             "MODEL_SPECS_DIR": str(repository() / "schemas" / "models"),
             **self.secrets(),
             **self._urls(),
@@ -103,6 +104,7 @@ def from_shell(home: Path, environment: Mapping[str, str], alive: bool) -> Confi
     }
     if "S3_ENDPOINT_URL" not in given:
         given = {name: value for name, value in given.items() if not name.startswith("AWS_")}
+    given |= {name: str(Path(given[name]).resolve()) for name in _PATHS if name in given}
     ports = Ports.from_environment({**(recorded if alive else {}), **environment})
     return Configuration(home, ports, given)
 
@@ -113,9 +115,11 @@ _TAKEN_FROM_SHELL = frozenset(
         *("KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"),
         *("KAFKA_SSL_CA_LOCATION", "KAFKA_PARTITIONS", "KAFKA_PARTITIONS_CONTROL"),
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"),
-        *("LAKE_URI", "MODEL_SPECS_DIR", "FEEDBACK_TOKEN_KEY"),
+        *("LAKE_URI", "MODEL_ARTIFACTS_URI", "MODEL_SPECS_DIR", "FEEDBACK_TOKEN_KEY", "API_KEYS_FILE"),
     ]
 )
+# Relative ones mean the folder that the shell stood in, not the one that the processes run in.
+_PATHS = ("MODEL_SPECS_DIR", "API_KEYS_FILE", "KAFKA_SSL_CA_LOCATION")
 
 
 def inherited(environment: Mapping[str, str] | None = None) -> dict[str, str]:

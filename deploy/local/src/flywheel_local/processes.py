@@ -73,6 +73,9 @@ class Processes:
                 stderr=output,
                 start_new_session=True,
             )
+        # A new process shows its environment a moment after it exists; until then it would not pass for ours.
+        while _mark(process.pid) is None and process.poll() is None:
+            time.sleep(_POLL_S)
         self._children.append(process)
         self.note(name, process.pid)
         return process.pid

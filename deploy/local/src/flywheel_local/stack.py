@@ -101,7 +101,7 @@ class Stack:
 
     def services(self) -> list[Service]:
         """Every service of ours, once each."""
-        return all_services(self._configuration.ports)
+        return all_services(self.home, self._configuration.ports)
 
     def kill(self, name: str) -> None:
         """SIGKILL, as a crash; returns when the process is gone."""

@@ -1,0 +1,1 @@
+"""The command `flywheel`: models, datasets, feedback, events, keys, and what is wrong."""
