@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training. `outcome` None means that it has not ended, or that its process died."""
+    """One training. `outcome` None means that it has not ended, or that its process died; `tags` are Flywheel's."""
 
     run_id: str
     model: str
@@ -41,6 +41,7 @@ class Run:
     ended_at: datetime | None
     failed: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunStore:
@@ -162,6 +163,7 @@ def _run_from(entry: Mapping[str, Any], model: str) -> Run:
         ended_at=moment_from(info["end_time"]) if info.get("end_time") else None,
         failed=info.get("status") in {"FAILED", "KILLED"},
         metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", [])},
+        tags=tags,
     )
 
 

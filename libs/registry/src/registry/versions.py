@@ -63,7 +63,8 @@ class Candidate:
     """A trained model that is to be registered, with the evidence for and against it.
 
     `folder` holds a complete MLflow model (see `packaging.write_model_folder`), `artifact_sha256` is the digest of its
-    model.txt. `trigger_id` None means that a person asked for the model, not a trigger.
+    model.txt. `trigger_id` None means that a person asked for the model, not a trigger. `judged_against` is the
+    champion that the gates compared it with.
     """
 
     model: str
@@ -77,6 +78,7 @@ class Candidate:
     gates: Sequence[GateReport]
     git_commit: str
     reason: str
+    judged_against: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -103,7 +105,9 @@ class ModelVersion:
     created_at: datetime
     reason: str = ""
     git_commit: str = ""
+    judged_against: str | None = None
     previous_champion: str | None = None
+    rolled_back_to: str | None = None
     history: Sequence[StateChange] = field(default_factory=tuple)
 
 
@@ -122,6 +126,8 @@ def tags_of(candidate: Candidate, artifact_uri: str) -> dict[str, str]:
         "outcome": "passed" if candidate.passed else "failed_gates",
         "reason": candidate.reason,
     }
+    if candidate.judged_against:
+        tags["judged_against"] = candidate.judged_against
     if candidate.trigger_id:
         tags["trigger_id"] = candidate.trigger_id
     return {f"{TAG}{name}": value for name, value in tags.items()}
@@ -148,7 +154,9 @@ def version_from(entry: Mapping[str, Any]) -> ModelVersion | None:
         created_at=moment_from(entry.get("creation_timestamp", 0)),
         reason=tags.get("reason", ""),
         git_commit=tags.get("git_commit", ""),
-        previous_champion=tags.get("previous_champion"),
+        judged_against=tags.get("judged_against"),
+        previous_champion=tags.get("previous_champion") or None,
+        rolled_back_to=tags.get("rolled_back_to") or None,
         history=tuple(StateChange.decode(change) for change in json.loads(tags.get("history", "[]"))),
     )
 

@@ -36,10 +36,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One transition. `champion` is who serves after it; `previous` who served before, where that changed.
-
-    `changes` come in the order in which they are written: with the champion's alias between the first and the rest.
-    """
+    """One transition. `champion` is who serves after it; `previous` who served before, where that changed."""
 
     action: ModelAction
     version: str
@@ -47,7 +44,6 @@ class Step:
     previous: str | None
     changes: tuple[Change, ...]
     reason: str
-    remembers_previous: bool = False
 
 
 def after_gates(
@@ -56,12 +52,16 @@ def after_gates(
     """Promote the candidate when every gate let it through, else reject it; the champion then serves on."""
     failed = [gate for gate in gates if not gate.passed]
     if failed:
-        reason = "; ".join(f"{gate.name}: {gate.reason}" for gate in failed)
-        change = Change(candidate.version, VersionState.REJECTED, 0.0)
-        serving = champion.version if champion else None
-        return Step(ModelAction.REJECTED, candidate.version, serving, None, (change,), reason)
+        return reject(candidate, champion, "; ".join(f"{gate.name}: {gate.reason}" for gate in failed))
     note = "" if policy.strategy == "instant" else f" (strategy {policy.strategy}: {INSTANT_INSTEAD})"
-    return _take_over(candidate, champion, f"passed {len(gates)} gates{note}")
+    return take_over(candidate, champion, f"passed {len(gates)} gates{note}")
+
+
+def reject(candidate: Standing, champion: Standing | None, reason: str) -> Step:
+    """The candidate will not serve."""
+    change = Change(candidate.version, VersionState.REJECTED, 0.0)
+    serving = champion.version if champion else None
+    return Step(ModelAction.REJECTED, candidate.version, serving, None, (change,), reason)
 
 
 def promote(target: Standing, champion: Standing | None, reason: str, *, force: bool) -> Step:
@@ -72,7 +72,7 @@ def promote(target: Standing, champion: Standing | None, reason: str, *, force: 
         raise NotAllowed(
             f"version {target.version} was rejected by its gates; send force: true to let it serve nevertheless"
         )
-    return _take_over(target, champion, reason)
+    return take_over(target, champion, reason)
 
 
 def rollback(champion: Standing | None, target: Standing | None, reason: str) -> Step:
@@ -92,11 +92,10 @@ def rollback(champion: Standing | None, target: Standing | None, reason: str) ->
     return Step(ModelAction.ROLLED_BACK, champion.version, target.version, champion.version, changes, reason)
 
 
-def _take_over(target: Standing, champion: Standing | None, reason: str) -> Step:
+def take_over(target: Standing, champion: Standing | None, reason: str) -> Step:
+    """`target` serves all traffic, and the champion none."""
     changes = [Change(target.version, VersionState.PROMOTED, 100.0)]
     if champion:
         changes.append(Change(champion.version, VersionState.RETIRED, 0.0))
     previous = champion.version if champion else None
-    return Step(
-        ModelAction.PROMOTED, target.version, target.version, previous, tuple(changes), reason, remembers_previous=True
-    )
+    return Step(ModelAction.PROMOTED, target.version, target.version, previous, tuple(changes), reason)

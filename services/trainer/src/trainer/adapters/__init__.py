@@ -1,0 +1,1 @@
+"""Translates the lake, the registry, LightGBM and Kafka into the ports of the use cases."""

@@ -1,0 +1,95 @@
+"""The lake as the trainer reads it, and what the trainer pins beside the tables."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from flywheel_schemas.spec import ModelSpec, load_specs
+from lake import Lake, read, schema
+
+from trainer.domain.errors import CannotTrain, NoSuchModel
+from trainer.domain.training_set import Sources
+
+Kind = Literal["base", "feedback", "predictions"]
+KINDS: tuple[Kind, ...] = ("base", "feedback", "predictions")
+
+
+class LakeDatasets:
+    """Specs, tables and pinned training sets of one lake."""
+
+    def __init__(self, lake: Lake, specs_dir: Path | None) -> None:
+        self._lake = lake
+        self._specs_dir = specs_dir
+
+    def spec(self, model: str) -> ModelSpec:
+        """The spec beside the data, else the one that ships. Raises NoSuchModel."""
+        found = self._lake.specs.get(model)
+        if found is None and self._specs_dir is not None:
+            found = load_specs(self._specs_dir).get(model)
+        if found is None:
+            raise NoSuchModel(model)
+        return found
+
+    def pin(self, model: str) -> dict[str, int]:
+        """The newest version of each table that exists."""
+        tables = {kind: self._lake.table(model, kind) for kind in KINDS}
+        return {kind: int(table.at(None).version()) for kind, table in tables.items() if table.exists()}
+
+    def sources(self, spec: ModelSpec, versions: Mapping[str, int]) -> Sources:
+        """The tables at `versions`, with the columns that the present spec has."""
+        frames = {kind: self._frame(spec, kind, versions.get(kind)) for kind in KINDS}
+        return Sources(frames["base"], frames["feedback"], frames["predictions"])
+
+    def golden(self, spec: ModelSpec) -> pl.DataFrame | None:
+        """The golden rows that `flywheel model add` stored beside the data."""
+        if spec.gates.golden is None:
+            return None
+        raw = self._lake.objects.get(f"{spec.name}/{spec.gates.golden}")
+        if raw is None:
+            raise CannotTrain(
+                f"gates.golden names {spec.gates.golden}, which is not stored beside the data; "
+                "add the model again with `flywheel model add`, which stores it"
+            )
+        return pl.read_parquet(BytesIO(raw))
+
+    def keep(self, model: str, digest: str, rows: pl.DataFrame) -> str:
+        """Write the training set as Parquet under its digest, unless it is there."""
+        key = _training_set_key(model, digest)
+        if self._lake.objects.size(key) is None:
+            with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+                rows.write_parquet(file.name, compression="zstd", compression_level=1)
+                self._lake.objects.upload_if_absent(key, Path(file.name))
+        return self._lake.objects.uri(key)
+
+    def kept(self, model: str, digest: str) -> pl.DataFrame | None:
+        """The training set of that digest, or None."""
+        raw = self._lake.objects.get(_training_set_key(model, digest))
+        return None if raw is None else pl.read_parquet(BytesIO(raw))
+
+    def note_version(self, model: str, version: str, note: Mapping[str, Any]) -> None:
+        """Write `{model}/_flywheel/versions/{version}.json`, unless it is there."""
+        content = json.dumps(dict(note), sort_keys=True).encode()
+        self._lake.objects.put_if_absent(f"{model}/_flywheel/versions/{version}.json", content)
+
+    def _frame(self, spec: ModelSpec, kind: Kind, version: int | None) -> pl.DataFrame:
+        wanted = pl.from_arrow(schema.of(kind, spec).empty_table())
+        assert isinstance(wanted, pl.DataFrame)  # noqa: S101 - a table gives a frame
+        wanted = wanted.drop("scores", strict=False)
+        if version is None:
+            return wanted
+        table = self._lake.table(spec.name, kind)
+        found = read.scan(table, version)
+        present = set(found.collect_schema().names())
+        columns = [
+            pl.col(name).cast(dtype) if name in present else pl.lit(None, dtype).alias(name)
+            for name, dtype in wanted.schema.items()
+        ]
+        return read.collect(found.select(columns), table.uri)
+
+
+def _training_set_key(model: str, digest: str) -> str:
+    return f"{model}/_flywheel/training_sets/{digest}.parquet"

@@ -1,0 +1,1 @@
+"""What the trainer does, in terms of ports that the adapters fill."""

@@ -1,0 +1,159 @@
+"""What the use cases need from outside, each as small as they need it.
+
+Every method may raise something that means "not now" (see `entrypoints.worker`): the use cases let it pass,
+since they can be run again from the start at any point.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from flywheel_schemas.events import ModelUpdated, ThresholdReached
+from flywheel_schemas.spec import ModelSpec
+from registry import ModelVersion, VersionState
+from registry.runs import Outcome, Run
+
+from trainer.domain.metrics import Floats
+from trainer.domain.parameters import Parameters
+from trainer.domain.training_set import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows as LightGBM takes them: `matrix` (rows, features), one target and one weight per row."""
+
+    matrix: np.ndarray
+    targets: Floats
+    weights: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A trained model: its text, the rounds it has, and what each feature gained it."""
+
+    text: str
+    rounds: int
+    feature_names: tuple[str, ...]
+    gains: Mapping[str, float]
+
+
+class Datasets(Protocol):
+    """The lake: specs, tables at a version, and what is pinned beside them."""
+
+    def spec(self, model: str) -> ModelSpec:
+        """Raises NoSuchModel."""
+
+    def pin(self, model: str) -> dict[str, int]:
+        """The present version of each table that the model has, by kind."""
+
+    def sources(self, spec: ModelSpec, versions: Mapping[str, int]) -> Sources:
+        """The tables at these versions; one without a version is empty."""
+
+    def golden(self, spec: ModelSpec) -> pl.DataFrame | None:
+        """Rows (features and label) that feedback never enters; None where the spec names none."""
+
+    def keep(self, model: str, digest: str, rows: pl.DataFrame) -> str:
+        """Store a training set under its digest, once, and give its address."""
+
+    def kept(self, model: str, digest: str) -> pl.DataFrame | None:
+        """The training set of that digest, or None."""
+
+    def note_version(self, model: str, version: str, note: Mapping[str, Any]) -> None:
+        """Say, beside the data, what a registered version was trained on; the first note stays."""
+
+
+class Learner(Protocol):
+    """LightGBM."""
+
+    def fit(self, spec: ModelSpec, rows: Table, parameters: Parameters, rounds: int, stopping: Table | None) -> Fitted:
+        """Train; with `stopping` rows the rounds end where those get no better."""
+
+    def predict(self, text: str, matrix: np.ndarray) -> Floats:
+        """The outputs of a model text for every row."""
+
+    def seconds_per_row(self, text: str, matrix: np.ndarray) -> Floats:
+        """How long single rows took, one prediction each."""
+
+
+class Registry(Protocol):
+    """Versions and their states."""
+
+    def champion(self, model: str) -> ModelVersion | None:
+        """The version that serves, or None."""
+
+    def version(self, model: str, version: str) -> ModelVersion:
+        """Raises UnknownVersion."""
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """All versions, oldest first."""
+
+    def set_state(
+        self, model: str, version: str, state: VersionState, *, traffic_percent: float, reason: str, who: str
+    ) -> ModelVersion:
+        """Write a version's state and its history."""
+
+    def set_champion(self, model: str, version: str, *, previous: str | None = None) -> None:
+        """Point the alias champion at `version`."""
+
+    def tag_version(self, model: str, version: str, name: str, value: str) -> None:
+        """Set one of Flywheel's tags."""
+
+    def models(self) -> list[str]:
+        """All registered models."""
+
+
+class Runs(Protocol):
+    """The record of trainings."""
+
+    def all(self, model: str) -> list[Run]:
+        """Every run, newest first."""
+
+    def for_trigger(self, model: str, trigger_id: str) -> Run | None:
+        """The run that a trigger led to, or None."""
+
+    def start(self, model: str, name: str, tags: Mapping[str, str]) -> Run:
+        """A new run."""
+
+    def tag(self, run_id: str, **tags: str) -> None:
+        """Set tags of a run."""
+
+    def finish(self, run_id: str, outcome: Outcome, reason: str, version: str | None = None) -> None:
+        """Record the outcome: the trigger is then handled."""
+
+    def fail(self, run_id: str, reason: str) -> None:
+        """Record that the run broke off without an outcome."""
+
+
+class Models(Protocol):
+    """The champion's files, for comparison."""
+
+    def load(self, version: ModelVersion) -> tuple[ModelSpec, str]:
+        """The spec and the model text of a registered version."""
+
+    def training_record(self, version: ModelVersion) -> dict[str, Any]:
+        """What `fitting.record` said when the version was registered."""
+
+
+class Announcements(Protocol):
+    """model-updated."""
+
+    def publish(self, event: ModelUpdated) -> None:
+        """Return when the broker has it."""
+
+    def latest(self) -> dict[str, ModelUpdated]:
+        """The last event of every model."""
+
+
+class Triggers(Protocol):
+    """The log of triggers, and the topic that tells of them."""
+
+    def last(self, model: str) -> ThresholdReached | None:
+        """The newest trigger that was logged."""
+
+    def logged(self, model: str, trigger_id: str) -> bool:
+        """Whether the log holds this trigger."""
+
+    def fire(self, model: str, note: str) -> ThresholdReached:
+        """Log and announce a manual trigger."""

@@ -1,0 +1,1 @@
+"""Ways in: the threshold-reached topic and the admin API."""

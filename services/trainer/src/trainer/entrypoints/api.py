@@ -1,0 +1,144 @@
+"""The admin API: retrain, promote, roll back, reproduce; and what runs."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Path
+from flywheel_schemas.events import MODEL_NAME_PATTERN
+from http_api import keys, problems
+from http_api.problems import Problem
+from registry.runs import Run
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trainer.application.ports import Datasets, Runs, Triggers
+from trainer.application.progress import InProgress
+from trainer.application.reproduce import Reproduce
+from trainer.application.rollout import Rollout
+from trainer.domain.rollout import INSTANT_INSTEAD, Step
+from trainer.entrypoints import bodies
+from trainer.entrypoints.errors import STATUS, retry_after_s
+
+Name = Annotated[str, Path(pattern=MODEL_NAME_PATTERN, max_length=63)]
+Operator = Annotated[keys.Principal, Depends(keys.require("operate"))]
+Reader = Annotated[keys.Principal, Depends(keys.require("read"))]
+Begin = Callable[[str, str], Run]
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """What the API offers. `begin(model, reason)` opens a run and leads it to its outcome in the background."""
+
+    begin: Begin
+    datasets: Datasets
+    triggers: Triggers
+    runs: Runs
+    rollout: Rollout
+    reproduce: Reproduce
+    progress: InProgress
+
+
+def install(app: FastAPI, operations: Operations) -> None:
+    """Add the routes, and the answers to what they raise."""
+    for error, (status, title) in STATUS.items():
+        app.add_exception_handler(error, _answer(status, title))
+    _install_training(app, operations)
+    _install_rollout(app, operations)
+
+
+def _install_training(app: FastAPI, operations: Operations) -> None:
+    @app.post("/v1/models", status_code=202, tags=["training"], responses=_problems(404, 503))
+    def add_model(asked: bodies.AddModel, who: Operator) -> bodies.Opened:
+        """Train a first version from the spec and the base rows in the lake (`flywheel model add` puts them there)."""
+        run = operations.begin(asked.model, f"{asked.reason} ({_name(who)})")
+        return bodies.Opened(model=asked.model, run_id=run.run_id)
+
+    @app.post("/v1/models/{model}/retrain", status_code=202, tags=["training"], responses=_problems(404, 503))
+    def retrain(model: Name, asked: bodies.Retrain, who: Operator) -> bodies.Triggered:
+        """Retrain now: the trigger is logged and announced like any other."""
+        operations.datasets.spec(model)
+        trigger = operations.triggers.fire(model, f"{asked.reason} ({_name(who)})")
+        return bodies.Triggered(model=model, trigger_id=str(trigger.trigger_id))
+
+    @app.get("/v1/models/{model}/runs", tags=["training"], responses=_problems(404, 503))
+    def runs(model: Name, _: Reader) -> bodies.Runs:
+        """Every training of the model, newest first, and the one under way."""
+        operations.datasets.spec(model)
+        running = operations.progress.of(model)
+        shown = running and bodies.RunningShown(
+            run_id=running.run_id, stage=running.stage, for_s=round(time.monotonic() - running.since_s, 1)
+        )
+        return bodies.Runs(model=model, running=shown, runs=[_shown(run) for run in operations.runs.all(model)])
+
+    @app.post("/v1/models/{model}/versions/{version}/reproduce", tags=["training"], responses=_problems(404, 503))
+    def reproduce(model: Name, version: str, _: Operator) -> bodies.Reproduced:
+        """Train the version again from its pinned rows, and compare byte for byte. Takes as long as a training."""
+        found = operations.reproduce(model, version)
+        return bodies.Reproduced(
+            model=model,
+            version=version,
+            identical=found.identical,
+            differences=list(found.differences),
+            rows=found.rows,
+            rounds=found.rounds,
+        )
+
+
+def _install_rollout(app: FastAPI, operations: Operations) -> None:
+    @app.post("/v1/models/{model}/promote", status_code=202, tags=["rollout"], responses=_problems(404, 409, 503))
+    def promote(model: Name, asked: bodies.Promote, who: Operator) -> bodies.Changed:
+        """Let a version serve all traffic."""
+        operations.datasets.spec(model)
+        note = "" if asked.strategy == "instant" else f" (strategy {asked.strategy}: {INSTANT_INSTEAD})"
+        step = operations.rollout.promote(model, asked.version, f"{asked.reason}{note}", _name(who), force=asked.force)
+        return _changed(model, step)
+
+    @app.post("/v1/models/{model}/rollback", status_code=202, tags=["rollout"], responses=_problems(404, 409, 503))
+    def rollback(model: Name, asked: bodies.Rollback, who: Operator) -> bodies.Changed:
+        """Put the previous champion, or the version named, back in its place."""
+        operations.datasets.spec(model)
+        return _changed(model, operations.rollout.rollback(model, asked.version, asked.reason, _name(who)))
+
+
+def _answer(status: int, title: str) -> Callable[[Request, Exception], Response]:
+    def answer(request: Request, error: Exception) -> Response:
+        headers = {"Retry-After": f"{retry_after_s(error):.0f}"} if status == 503 else {}
+        return problems.response(Problem(status, title, str(error), headers=headers), request.url.path)
+
+    return answer
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, object]]:
+    titles = {404: "Unknown model", 409: "Not allowed now", 503: "Something this needs does not answer"}
+    return problems.describe(*(Problem(status, titles[status], "…") for status in statuses))
+
+
+def _name(who: keys.Principal) -> str:
+    return who.key_id or "anonymous"
+
+
+def _changed(model: str, step: Step) -> bodies.Changed:
+    return bodies.Changed(
+        model=model,
+        action=step.action.value,
+        version=step.version,
+        champion=step.champion,
+        previous=step.previous,
+        reason=step.reason,
+    )
+
+
+def _shown(run: Run) -> bodies.RunShown:
+    return bodies.RunShown(
+        run_id=run.run_id,
+        reason=run.reason,
+        trigger_id=run.trigger_id,
+        outcome=run.outcome.value if run.outcome else None,
+        failed=run.failed,
+        version=run.version,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        metrics=dict(run.metrics),
+    )

@@ -1,0 +1,111 @@
+"""What the admin API takes and answers."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from flywheel_schemas.events import ModelName
+from pydantic import BaseModel, ConfigDict, Field
+
+Reason = Annotated[str, Field(min_length=1, max_length=500)]
+Version = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}$", examples=["7"])]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class AddModel(_Asked):
+    """Train a first version of a model whose spec and base rows are in the lake."""
+
+    model: ModelName
+    reason: Reason = "model added"
+
+
+class Retrain(_Asked):
+    """Retrain now."""
+
+    reason: Reason
+
+
+class Promote(_Asked):
+    """Let a version serve. A rejected one needs `force`."""
+
+    version: Version
+    reason: Reason
+    strategy: Literal["instant", "canary"] = "instant"
+    force: bool = False
+
+
+class Rollback(_Asked):
+    """Go back to `version`, or to the champion before the present one."""
+
+    reason: Reason
+    version: Version | None = None
+
+
+class Opened(BaseModel):
+    """A training that has begun: GET …/runs shows how it goes."""
+
+    model: str
+    run_id: str
+
+
+class Triggered(BaseModel):
+    """A manual trigger: the run that bears its id shows how it goes."""
+
+    model: str
+    trigger_id: str
+
+
+class Changed(BaseModel):
+    """A step of the rollout that has been taken."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model: str
+    action: str
+    version: str
+    champion: str | None
+    previous: str | None
+    reason: str
+
+
+class RunShown(BaseModel):
+    """One training. `outcome` null: it runs, or its process died and it will be taken up again."""
+
+    run_id: str
+    reason: str
+    trigger_id: str | None
+    outcome: str | None
+    failed: bool
+    version: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    metrics: dict[str, float]
+
+
+class RunningShown(BaseModel):
+    """The training under way."""
+
+    run_id: str
+    stage: str
+    for_s: float
+
+
+class Runs(BaseModel):
+    """Every training of a model, newest first."""
+
+    model: str
+    running: RunningShown | None
+    runs: list[RunShown]
+
+
+class Reproduced(BaseModel):
+    """Whether the version came out byte for byte."""
+
+    model: str
+    version: str
+    identical: bool
+    differences: list[str]
+    rows: int
+    rounds: int

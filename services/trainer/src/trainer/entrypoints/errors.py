@@ -1,0 +1,22 @@
+"""What the errors of the ports mean to whoever called: again later, or never."""
+
+import lake
+from kafka_runtime.errors import Retryable
+from registry import RegistryUnavailable, UnknownModel, UnknownVersion
+
+from trainer.domain.errors import NoSuchModel, NotAllowed, TryAgain
+
+AGAIN_LATER: tuple[type[Exception], ...] = (Retryable, lake.Retryable, RegistryUnavailable, TryAgain)
+
+STATUS: dict[type[Exception], tuple[int, str]] = {
+    NoSuchModel: (404, "Unknown model"),
+    UnknownModel: (404, "Unknown model"),
+    UnknownVersion: (404, "Unknown version"),
+    NotAllowed: (409, "Not allowed now"),
+    **dict.fromkeys(AGAIN_LATER, (503, "Something this needs does not answer")),
+}
+
+
+def retry_after_s(error: Exception) -> float:
+    """How long to wait before the same again."""
+    return float(getattr(error, "retry_after_s", None) or 2.0)

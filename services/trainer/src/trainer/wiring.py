@@ -1,0 +1,163 @@
+"""Builds the trainer from its settings: the one place that makes clients."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+from flywheel_schemas.topics import THRESHOLD_REACHED
+from http_api import keys, ops, problems
+from kafka_runtime import topics
+from kafka_runtime.publisher import Publisher
+from kafka_runtime.worker import GroupWorker
+from lake import Lake
+from registry import Registry, RegistryUnavailable
+from registry.packaging import library_versions
+
+from trainer.adapters.datasets import LakeDatasets
+from trainer.adapters.kafka import KafkaAnnouncements, LakeTriggers
+from trainer.adapters.learner import LightGbm
+from trainer.adapters.ledger import MlflowLedger
+from trainer.adapters.models import RegisteredModels
+from trainer.application.judging import Judging
+from trainer.application.ports import Announcements, Learner
+from trainer.application.progress import InProgress
+from trainer.application.recover import Recover
+from trainer.application.reproduce import Reproduce
+from trainer.application.rollout import Rollout
+from trainer.application.train import Train, Workshop
+from trainer.entrypoints import api, worker
+from trainer.entrypoints.background import Mending, Trainings
+from trainer.settings import Settings
+
+GROUP = "flywheel-trainer"
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """What talks to the outside. Tests replace single ones; None takes the real one."""
+
+    registry: Registry
+    announcements: Announcements
+    learner: Learner
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """The parts that somebody calls: the use cases, and the application that serves them."""
+
+    train: Train
+    rollout: Rollout
+    recover: Recover
+    reproduce: Reproduce
+    app: FastAPI
+
+
+def clients(settings: Settings, publisher: Publisher) -> Clients:
+    """The real ones."""
+    return Clients(Registry(settings.registry), KafkaAnnouncements(settings.kafka, publisher), LightGbm())
+
+
+def utc_now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+def build(
+    settings: Settings,
+    *,
+    replace: Callable[[Clients], Clients] = lambda real: real,
+    now: Callable[[], datetime] = utc_now,
+) -> Trainer:
+    """The trainer. Opens no connection before the application is served or a use case called."""
+    publisher = Publisher(settings.kafka, source="/flywheel/trainer")
+    used = replace(clients(settings, publisher))
+    registry = used.registry
+    lake = Lake(settings.lake)
+    datasets = LakeDatasets(lake, settings.trainer.specs_dir)
+    models = RegisteredModels(registry.artifacts)
+    triggers = LakeTriggers(lake, publisher, now)
+    rollout = Rollout(registry, used.announcements, now)
+    progress = InProgress()
+    train = Train(
+        Workshop(datasets, used.learner, Judging(used.learner, models), settings.trainer.threads),
+        registry,
+        registry.run_store,
+        MlflowLedger(registry, settings.trainer.git_commit),
+        triggers=triggers,
+        rollout=rollout,
+        progress=progress,
+        host=socket.gethostname(),
+    )
+    recover = Recover(registry, used.announcements, rollout, train)
+    reproduce = Reproduce(datasets, used.learner, registry, models, library_versions())
+    trainings = Trainings(train, registry.run_store)
+    operations = api.Operations(
+        trainings.begin, datasets, triggers, registry.run_store, rollout=rollout, reproduce=reproduce, progress=progress
+    )
+    running = _Running(settings, train, trainings, recover)
+    app = _application(settings, operations, _checks(publisher, registry, lake), running)
+    return Trainer(train, rollout, recover, reproduce, app)
+
+
+class _Running:
+    """What runs beside the HTTP server."""
+
+    def __init__(self, settings: Settings, train: Train, trainings: Trainings, recover: Recover) -> None:
+        self._settings = settings
+        self._trainings = trainings
+        self._mending = Mending(recover, settings.trainer.recover_every_s)
+        self._worker = GroupWorker(settings.kafka, GROUP, THRESHOLD_REACHED, worker.handler(train))
+
+    def start(self) -> None:
+        topics.ensure(self._settings.kafka)
+        self._mending.start()
+        self._worker.start()
+
+    def close(self) -> None:
+        self._mending.close()
+        self._worker.close()
+        self._trainings.close()
+
+    def trouble(self) -> str | None:
+        if self._worker.failure is not None:
+            return f"the worker stopped: {self._worker.failure}; restart the trainer"
+        return None
+
+
+def _application(
+    settings: Settings, operations: api.Operations, checks: Mapping[str, ops.Check], running: _Running
+) -> FastAPI:
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(running.start)
+        yield
+        await asyncio.to_thread(running.close)
+
+    app = FastAPI(title="Flywheel trainer", version="1", lifespan=life)
+    app.state.api_keys = keys.ApiKeys.load(settings.trainer.api_keys_file)
+    problems.install(app)
+    ops.install(app, checks, running.trouble)
+    api.install(app, operations)
+    return app
+
+
+def _checks(publisher: Publisher, registry: Registry, lake: Lake) -> dict[str, ops.Check]:
+    async def kafka() -> str | None:
+        reachable = await asyncio.to_thread(publisher.reachable)
+        return None if reachable else "Kafka does not answer; check KAFKA_BOOTSTRAP_SERVERS"
+
+    async def mlflow() -> str | None:
+        try:
+            await asyncio.to_thread(registry.ping)
+        except RegistryUnavailable as exc:
+            return str(exc)
+        return None
+
+    async def store() -> str | None:
+        return await asyncio.to_thread(lake.unreachable)
+
+    return {"kafka": kafka, "mlflow": mlflow, "lake": store}
