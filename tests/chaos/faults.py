@@ -1,0 +1,112 @@
+"""The damage that is done, each kind under its own name."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flywheel_local.stack import Stack
+
+from tests.chaos import lookups
+from tests.chaos.waiting import until
+
+PROCESSOR = "stream-processor"
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where the damage is done. `repeats` is how often a process is killed."""
+
+    stack: Stack
+    rng: random.Random
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`strike` does the damage under load, brings everything back, and gives the moment of the last injury."""
+
+    name: str
+    strike: Callable[[Scene], float]
+    needs: frozenset[str]
+
+
+def _killed(name: str) -> Callable[[Scene], float]:
+    def strike(scene: Scene) -> float:
+        injured = 0.0
+        for _ in range(scene.repeats):
+            time.sleep(scene.rng.uniform(0.3, 3.0))
+            injured = time.monotonic()
+            scene.stack.kill(name)
+            scene.stack.restart(name)
+        return injured
+
+    return strike
+
+
+def _killed_before_commit(scene: Scene) -> float:
+    """The rows are in the lake and dead letters are sent, and the process dies before it commits the offsets."""
+    scene.stack.kill(PROCESSOR)
+    injured = 0.0
+    for _ in range(scene.repeats):
+        log = (scene.stack.home / "logs" / "crash-before-commit.log").open("ab")
+        environment = {**os.environ, **scene.stack.env, "PYTHONPATH": str(_ROOT)}
+        command = [sys.executable, "-m", "tests.chaos.crash_before_commit"]
+        with log, subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log) as doomed:
+            try:
+                code = doomed.wait(90)
+            finally:
+                doomed.kill()
+        injured = time.monotonic()
+        if code != -signal.SIGKILL:
+            raise AssertionError(f"the doomed processor ended with {code} instead of dying before its commit")
+    scene.stack.restart(PROCESSOR)
+    return injured
+
+
+def _zombie(scene: Scene) -> float:
+    """One processor stops for longer than its session while another takes over; then it goes on, none the wiser."""
+    second = f"{PROCESSOR}-2"
+    scene.stack.scale(PROCESSOR, 2)
+    first_pid = scene.stack.pid(PROCESSOR)
+    if first_pid is None or scene.stack.pid(second) is None:
+        raise AssertionError("two processors should run")
+    injured = time.monotonic()
+    os.kill(first_pid, signal.SIGSTOP)
+    try:
+        # Only when the other one has all partitions does everything that lies there now get settled.
+        marks = {topic: lookups.ends(scene.stack.env, topic) for topic in ("feedback-events", "predictions")}
+        until(lambda: all(_settled(scene.stack.env, topic, mark) for topic, mark in marks.items()), 120, "a take-over")
+    finally:
+        os.kill(first_pid, signal.SIGCONT)
+    time.sleep(scene.rng.uniform(3.0, 6.0))
+    scene.stack.scale(PROCESSOR, 1)
+    # A zombie may well decide to die; supervision starts it again.
+    scene.stack.restart(PROCESSOR)
+    return injured
+
+
+def _settled(env: Mapping[str, str], topic: str, marks: Mapping[int, int]) -> bool:
+    done = lookups.committed(env, topic)
+    return all(done.get(partition, 0) >= mark for partition, mark in marks.items())
+
+
+_ALWAYS = frozenset({"kafka", "s3", "ingest", PROCESSOR})
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault("processor_killed", _killed(PROCESSOR), _ALWAYS),
+        Fault("processor_killed_before_commit", _killed_before_commit, _ALWAYS),
+        Fault("zombie", _zombie, _ALWAYS),
+        Fault("ingest_killed", _killed("ingest"), _ALWAYS),
+        Fault("broker_killed", _killed("kafka"), _ALWAYS),
+        Fault("inference_killed", _killed("inference"), _ALWAYS | {"inference"}),
+        Fault("trainer_killed", _killed("trainer"), _ALWAYS | {"trainer"}),
+    )
+}

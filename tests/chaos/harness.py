@@ -1,0 +1,140 @@
+"""Load, damage, recovery, account: one round for each fault, on a stack of its own."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from flywheel_local.stack import Stack
+
+from benchmarks.results import Row
+from tests.chaos import lookups, traffic
+from tests.chaos.faults import FAULTS, Fault, Scene
+from tests.chaos.load import Ledgers, Load, Rates
+from tests.chaos.reconcile import Account, reconcile
+from tests.chaos.waiting import until
+
+_TOPICS = ("feedback-events", "predictions")
+_QUIET_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how hard. `warm_up_s` is the load before each strike."""
+
+    faults: tuple[str, ...]
+    repeats: int = 3
+    warm_up_s: float = 3.0
+    recovery_timeout_s: float = 180.0
+    rates: Rates = field(default_factory=Rates)
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one fault led to. The accounts cover everything sent since the first round."""
+
+    fault: str
+    recovery_s: float
+    feedback: Account
+    predictions: Account
+
+    @property
+    def balanced(self) -> bool:
+        """Whether nothing was lost, doubled or invented so far."""
+        return self.feedback.balanced and self.predictions.balanced
+
+    def rows(self) -> list[Row]:
+        """The outcome as results: `chaos.<fault>.lost | doubled | recovery`."""
+        accounts = (self.feedback, self.predictions)
+        n = sum(account.acknowledged for account in accounts)
+        note = f"feedback: {self.feedback.in_words()}; predictions: {self.predictions.in_words()}"
+        invented = sum(len(account.invented) for account in accounts)
+        return [
+            Row(f"chaos.{self.fault}.lost", sum(len(a.lost) for a in accounts), "events", n=n, note=note),
+            Row(
+                f"chaos.{self.fault}.doubled",
+                sum(len(a.doubled) for a in accounts),
+                "events",
+                n=n,
+                note=f"{invented:,} events found that nobody sent",
+            ),
+            Row(
+                f"chaos.{self.fault}.recovery", round(self.recovery_s, 2), "s", note="until all that lay there is kept"
+            ),
+        ]
+
+
+class Harness:
+    """Runs a plan on `stack`, whose servers and services live already; `model` is served if inference is asked."""
+
+    def __init__(
+        self, stack: Stack, plan: Plan, *, ask_inference: bool, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._stack = stack
+        self._plan = plan
+        self._say = say
+        self._ledgers = Ledgers()
+        self.load = Load(stack.env, self._ledgers, plan.seed, plan.rates, ask_inference)
+
+    def outcomes(self) -> Iterable[Outcome]:
+        """One outcome after each fault of the plan, in its order."""
+        for number, name in enumerate(self._plan.faults):
+            yield self._round(FAULTS[name], random.Random(f"{self._plan.seed}-{number}-{name}"))
+
+    def _round(self, fault: Fault, rng: random.Random) -> Outcome:
+        self._say(f"{fault.name}: load")
+        with self.load:
+            time.sleep(self._plan.warm_up_s)
+            self._say(f"{fault.name}: damage")
+            injured = fault.strike(Scene(self._stack, rng, self._plan.repeats))
+            self._say(f"{fault.name}: recovery")
+            self._wait_until_settled(f"recovery after {fault.name}")
+            recovery_s = time.monotonic() - injured
+        self._say(f"{fault.name}: account")
+        self._wait_until_drained()
+        return Outcome(fault.name, recovery_s, self.account_of_feedback(), self.account_of_predictions())
+
+    def _wait_until_settled(self, what: str) -> None:
+        """Until the processor has settled all that lies in Kafka now."""
+        marks = {topic: lookups.ends(self._stack.env, topic) for topic in _TOPICS}
+
+        def settled() -> bool:
+            done = {topic: lookups.committed(self._stack.env, topic) for topic in _TOPICS}
+            return all(done[t].get(p, 0) >= end for t, ends in marks.items() for p, end in ends.items())
+
+        until(settled, self._plan.recovery_timeout_s, what)
+
+    def _wait_until_drained(self) -> None:
+        """Until the processor has settled everything and nothing new has come for a while (inference has a spool)."""
+        seen: dict[str, dict[int, int]] = {}
+        while (now := {topic: lookups.ends(self._stack.env, topic) for topic in _TOPICS}) != seen:
+            self._wait_until_settled("the topics to be drained")
+            seen = now
+            time.sleep(_QUIET_S)
+
+    def account_of_feedback(self) -> Account:
+        """Feedback through ingest and records straight into the topic, poison among them."""
+        env, ledgers = self._stack.env, (self._ledgers.feedback, self._ledgers.poison)
+        quarantined = lookups.rows_by_id(env, traffic.MODEL, "quarantine", "event_id")
+        predictions = lookups.keys_in(env, "predictions")
+        places = {
+            "dataset": lookups.rows_by_id(env, traffic.MODEL, "feedback", "event_id"),
+            "quarantine": Counter({id: count for id, count in quarantined.items() if id not in predictions}),
+            "dead letters": lookups.dead_letters_by_key(env, "feedback-events"),
+        }
+        acknowledged = set[str]().union(*(ledger.acknowledged() for ledger in ledgers))
+        return reconcile(acknowledged, set[str]().union(*(ledger.sent() for ledger in ledgers)), places)
+
+    def account_of_predictions(self) -> Account:
+        """What Kafka acknowledged to us, and what inference published."""
+        env, ledger = self._stack.env, self._ledgers.predictions
+        published = lookups.keys_in(env, "predictions")
+        quarantined = lookups.rows_by_id(env, traffic.MODEL, "quarantine", "event_id")
+        places = {
+            "dataset": lookups.rows_by_id(env, traffic.MODEL, "predictions", "prediction_id"),
+            "quarantine": Counter({id: count for id, count in quarantined.items() if id in published}),
+            "dead letters": lookups.dead_letters_by_key(env, "predictions"),
+        }
+        return reconcile(published | ledger.acknowledged(), published | ledger.sent(), places)

@@ -1,0 +1,91 @@
+"""Another reader's view of what is where: Polars on the Delta log's live files, and Kafka itself."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+import polars as pl
+from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER
+from kafka_runtime import cloud_events, tail
+from kafka_runtime.settings import KafkaSettings
+
+READER_GROUP = "flywheel-stream-processor-reader"
+Env = Mapping[str, str]
+
+
+def kafka(env: Env) -> KafkaSettings:
+    """The stack's broker."""
+    return KafkaSettings(bootstrap_servers=env["KAFKA_BOOTSTRAP_SERVERS"])
+
+
+def rows_by_id(env: Env, model: str, table: str, column: str) -> Counter[str]:
+    """How many rows of a table each id has; nothing where the table was never made."""
+    uri = f"{env['LAKE_URI']}/{model}/{table}"
+    if not _has_log(env, uri):
+        return Counter()
+    counted = pl.scan_delta(uri, storage_options=_storage(env)).group_by(column).len().collect()
+    return Counter(dict(counted.iter_rows()))
+
+
+def dead_letters_by_key(env: Env, topic: str) -> Counter[str]:
+    """How many dead letters each key has, of those that came from `topic`."""
+    return Counter(
+        record.key.decode("utf-8", "replace")
+        for record in everything_in(env, FEEDBACK_DEAD_LETTER.name)
+        if cloud_events.header(record.headers, "dlq_topic") == topic
+    )
+
+
+def keys_in(env: Env, topic: str) -> set[str]:
+    """Every key that a topic holds."""
+    return {record.key.decode("utf-8", "replace") for record in everything_in(env, topic)}
+
+
+def everything_in(env: Env, topic: str) -> list[Any]:
+    """Every record of a topic as it is now."""
+    settings = kafka(env)
+    partitions = tail.end_offsets(settings, topic)
+    return [record for p in partitions for record in tail.records_from(settings, topic, p, 0, timeout_s=60)]
+
+
+def committed(env: Env, topic: str) -> dict[int, int]:
+    """How far the stream processor has settled each partition."""
+    return tail.committed_offsets(kafka(env), READER_GROUP, topic)
+
+
+def ends(env: Env, topic: str) -> dict[int, int]:
+    """Where each partition ends now; empty ones are left out."""
+    return {p: end for p, end in tail.end_offsets(kafka(env), topic).items() if end}
+
+
+def put_spec(env: Env, model: str, text: str) -> None:
+    """Store a spec where every service looks for it."""
+    bucket, _, prefix = env["LAKE_URI"].removeprefix("s3://").partition("/")
+    _s3(env).put_object(Bucket=bucket, Key=f"{prefix}/{model}/spec.yaml", Body=text.encode())
+
+
+def _has_log(env: Env, uri: str) -> bool:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    listed = _s3(env).list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/_delta_log/", MaxKeys=1)
+    return bool(listed.get("KeyCount"))
+
+
+def _s3(env: Env) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=env["S3_ENDPOINT_URL"],
+        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+        region_name=env["AWS_REGION"],
+    )
+
+
+def _storage(env: Env) -> dict[str, str]:
+    return {
+        "aws_endpoint_url": env["S3_ENDPOINT_URL"],
+        "aws_access_key_id": env["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": env["AWS_SECRET_ACCESS_KEY"],
+        "aws_region": env["AWS_REGION"],
+        "aws_allow_http": "true",
+    }
