@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 from lake import errors, read, schema, versions
-from lake.append import append_all, append_once, transaction_id, watermarks
+from lake.append import append_absent, append_all, append_once, transaction_id, watermarks
 
 ID = transaction_id("feedback-events", 0)
 OTHER = transaction_id("feedback-events", 1)
@@ -106,3 +106,12 @@ def test_labelled_rows_are_counted_from_the_log(table, rows):
     assert versions.labelled_count(table, version) == (version, 10)
     assert versions.row_count(table, version) == 15
     assert versions.row_count(table) == 16
+
+
+def test_gaps_below_the_watermark_of_a_sparse_table_are_filled_once(table, rows):
+    append_absent(table, pa.concat_tables([rows(2, 2), rows(9, 9)]), {ID: 9})
+    filled = append_absent(table, pa.concat_tables([rows(2, 2), rows(5, 5), rows(9, 9), rows(12, 12)]), {ID: 12})
+    assert filled.rows_appended == 2
+    assert not append_absent(table, pa.concat_tables([rows(2, 2), rows(5, 5)]), {ID: 5}).committed
+    assert offsets(table) == [2, 5, 9, 12]
+    assert watermarks(table.snapshot(fresh=True), [ID]) == {ID: 12}

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
 
+from lake import read
 from lake.errors import Conflict
 from lake.table import LakeTable, align
 
@@ -62,6 +64,24 @@ def append_all(table: LakeTable, rows: pa.Table, last_offsets: Mapping[str, int]
     return _append(table, last_offsets, describe, lambda found: _beyond(rows, found))
 
 
+def append_absent(table: LakeTable, rows: pa.Table, last_offsets: Mapping[str, int]) -> AppendResult:
+    """Append those of `rows` whose (kafka_partition, kafka_offset) the table does not hold, for sparse tables.
+
+    Here a watermark only says that nothing lies beyond it: below it there may be gaps, which are filled. So a
+    record may be decided anew, by another spec, after a crash. `last_offsets` as in `append_all`.
+    """
+    for attempt in range(_ATTEMPTS):
+        snapshot = table.snapshot(fresh=attempt > 0)
+        found = watermarks(snapshot, dict(last_offsets))
+        new = _absent(table, snapshot, rows, found)
+        if not new.num_rows:
+            return AppendResult(int(snapshot.version()), 0, False, found)
+        moves = [Transaction(name, max(offset, found[name])) for name, offset in last_offsets.items()]
+        if (version := _commit(table, snapshot, new, CommitProperties(app_transactions=moves), attempt)) is not None:
+            return AppendResult(version, new.num_rows, True, found)
+    raise _lost(table)
+
+
 def _append(
     table: LakeTable,
     last_offsets: Mapping[str, int],
@@ -79,16 +99,46 @@ def _append(
             custom_metadata=dict(describe(found)),
             app_transactions=[Transaction(name, offset) for name, offset in moves.items()],
         )
-        try:
-            return AppendResult(table.append(snapshot, new, commit), new.num_rows, True, found)
-        except Conflict:
-            table.forget()
-            time.sleep(random.uniform(0.0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - spreads writers, hides nothing
-        except Exception:
-            # The commit may have landed all the same; only a new snapshot knows.
-            table.forget()
-            raise
-    raise Conflict(f"{table.uri}: other writers won {_ATTEMPTS} times in a row; try again")
+        if (version := _commit(table, snapshot, new, commit, attempt)) is not None:
+            return AppendResult(version, new.num_rows, True, found)
+    raise _lost(table)
+
+
+def _commit(
+    table: LakeTable, snapshot: DeltaTable, rows: pa.Table, commit: CommitProperties, attempt: int
+) -> int | None:
+    """The new version, or None where another writer was quicker and a new snapshot is needed."""
+    try:
+        return table.append(snapshot, rows, commit)
+    except Conflict:
+        table.forget()
+        time.sleep(random.uniform(0.0, 0.02) * min(attempt + 1, 10))  # noqa: S311 - spreads writers, hides nothing
+        return None
+    except Exception:
+        # The commit may have landed all the same; only a new snapshot knows.
+        table.forget()
+        raise
+
+
+def _lost(table: LakeTable) -> Conflict:
+    return Conflict(f"{table.uri}: other writers won {_ATTEMPTS} times in a row; try again")
+
+
+def _absent(table: LakeTable, snapshot: DeltaTable, rows: pa.Table, found: Watermarks) -> pa.Table:
+    rows = align(rows, snapshot)
+    lowest = {int(name.rpartition("/")[2]): watermark for name, watermark in found.items()}
+    partitions, offsets = rows.column("kafka_partition").to_numpy(), rows.column("kafka_offset").to_numpy()
+    doubtful = offsets <= np.array([lowest[int(partition)] for partition in partitions], dtype=np.int64)
+    if not doubtful.any():
+        return rows
+    held = _held(table, int(snapshot.version()), int(offsets.min()))
+    present = [(int(p), int(o)) in held for p, o in zip(partitions, offsets, strict=True)]
+    return rows.filter(pa.array(~np.array(present, dtype=bool)))
+
+
+def _held(table: LakeTable, version: int, first_offset: int) -> set[tuple[int, int]]:
+    frame = read.scan(table, version).filter(pl.col("kafka_offset") >= first_offset)
+    return set(read.collect(frame.select("kafka_partition", "kafka_offset"), table.uri).rows())
 
 
 def _after(rows: pa.Table, found: Watermarks) -> pa.Table:

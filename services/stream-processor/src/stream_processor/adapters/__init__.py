@@ -1,0 +1,1 @@
+"""The ports, on Kafka, Delta and the lake's objects."""

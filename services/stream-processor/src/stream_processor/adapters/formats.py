@@ -1,0 +1,316 @@
+"""Reading records fast: msgspec for the JSON, whole columns for the rest.
+
+What the fast way takes, the contract (Pydantic and the model's spec) takes too, with the same values. What it does
+not take is not refused by that: it goes to `route`, which decides by the contract.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import attrgetter, or_
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from flywheel_schemas.spec import ModelSpec
+from lake import schema
+from typing_extensions import override
+
+from stream_processor.adapters import arrays
+from stream_processor.application.ports import Columns, Format
+from stream_processor.domain.routing import Decision, HideUser, ModelRules, Rules, route_feedback, route_prediction
+
+_Uuid = Annotated[str, msgspec.Meta(min_length=36, max_length=36)]
+_Time = Annotated[str, msgspec.Meta(min_length=20, max_length=27)]
+_Hash = Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
+_Source = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+_Version = Annotated[str, msgspec.Meta(max_length=64)]
+_Comment = Annotated[str, msgspec.Meta(max_length=2000)]
+_Rating = Annotated[int, msgspec.Meta(ge=1, le=5)]
+_Answer = Annotated[str, msgspec.Meta(max_length=256)]
+_Kind = Literal["correction", "confirmation", "rating", "example"]
+_Variant = Literal["champion", "challenger", "shadow"]
+_MISREAD = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+class _Format(Format):
+    """What both topics share: one decoder for the records of all models, told apart by their field `model`."""
+
+    def __init__(self, rules: Rules, struct_of: Callable[[ModelRules], type[msgspec.Struct]]) -> None:
+        self._rules = rules
+        structs = {struct_of(one): name for name, one in rules.items()}
+        self._models: dict[type, str] = dict(structs)
+        union = reduce(or_, structs) if structs else _Nothing
+        self._decode = msgspec.json.Decoder(union).decode
+        self._features = {name: _FeatureColumns(one) for name, one in rules.items()}
+
+    @override
+    def decode(self, value: bytes | None) -> Any | None:
+        try:
+            return self._decode(value) if value is not None else None
+        except _MISREAD:
+            return None
+
+    @override
+    def model_of(self, row: Any) -> str:
+        return self._models[type(row)]
+
+
+class _Nothing(msgspec.Struct, tag_field="model", tag="", forbid_unknown_fields=True):
+    """No model has this name, so without specs nothing is read the fast way."""
+
+
+class FeedbackFormat(_Format):
+    """Records of feedback-events."""
+
+    def __init__(self, rules: Rules, hide_user: HideUser | None) -> None:
+        super().__init__(rules, lambda one: _struct(one, _feedback_fields(one)))
+        self._hide_user = hide_user
+
+    @override
+    def route(self, value: bytes | None) -> Decision:
+        return route_feedback(value, self._rules, self._hide_user)
+
+    @override
+    def columns(self, model: str, rows: Sequence[Any], received_at_us: np.ndarray) -> Columns:
+        spec = self._rules[model].spec
+        answer = schema.answer_type(spec)
+        parts = arrays.transpose(rows, _FEEDBACK)
+        kind = pa.array(parts["kind"], pa.string())
+        predicted = pa.array(parts["predicted"], answer)
+        given = pa.array(parts["label"], answer)
+        confirmed = pc.and_(pc.equal(kind, "confirmation"), predicted.is_valid())
+        label = pc.if_else(confirmed, predicted, given)
+        event_ids, ids, good = arrays.uuids(parts["event_id"])
+        prediction_ids, predictions_good = arrays.optional_uuids(parts["prediction_id"])
+        occurred, occurred_good = arrays.times(parts["occurred_at"])
+        received, received_good = arrays.times(parts["received_at"])
+        hashes, hashes_good = arrays.hashes(parts["user_hash"])
+        features, has_features = self._features[model].arrays(parts["features"])
+        good &= predictions_good & occurred_good & received_good & hashes_good
+        good &= _complete(kind, given, prediction_ids, has_features, parts["rating"]) & _answers(label, spec)
+        table = pa.table(
+            {
+                **features,
+                "event_id": event_ids,
+                "prediction_id": prediction_ids,
+                "model_version": pa.array(parts["model_version"], pa.string()),
+                "variant": pa.array(parts["variant"], pa.string()),
+                "predicted": predicted,
+                "audited": pa.array(parts["audited"], pa.bool_()),
+                "label": label,
+                "rating": pa.array(parts["rating"], pa.int32()),
+                "comment": pa.array(parts["comment"], pa.string()),
+                "user_hash": hashes,
+                "kind": kind,
+                "source": pa.array(parts["source"], pa.string()),
+                "occurred_at": occurred,
+                "received_at": received,
+                "event_date": received.cast(pa.date32()),
+            }
+        )
+        return Columns(table, ids, ~good)
+
+
+class PredictionFormat(_Format):
+    """Records of predictions. A prediction is received when its record was written to Kafka."""
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules, lambda one: _struct(one, _prediction_fields(one)))
+        self._scores = {name: _ScoreColumns(one.spec.classes) for name, one in rules.items()}
+
+    @override
+    def route(self, value: bytes | None) -> Decision:
+        return route_prediction(value, self._rules)
+
+    @override
+    def columns(self, model: str, rows: Sequence[Any], received_at_us: np.ndarray) -> Columns:
+        parts = arrays.transpose(rows, _PREDICTION)
+        prediction_ids, ids, good = arrays.uuids(parts["prediction_id"])
+        occurred, occurred_good = arrays.times(parts["occurred_at"])
+        hashes, hashes_good = arrays.hashes(parts["user_hash"])
+        features, _ = self._features[model].arrays(parts["features"])
+        predicted = pa.array(parts["label"], schema.answer_type(self._rules[model].spec))
+        scores, score = self._scores[model].arrays(parts["scores"], predicted)
+        received = pa.array(received_at_us).cast(pa.timestamp("us")).cast(schema.TIMESTAMP)
+        table = pa.table(
+            {
+                **features,
+                "prediction_id": prediction_ids,
+                "model_version": pa.array(parts["model_version"], pa.string()),
+                "variant": pa.array(parts["variant"], pa.string()),
+                "predicted": predicted,
+                "score": score,
+                "scores": scores,
+                "audited": pa.array(parts["audited"], pa.bool_()),
+                "user_hash": hashes,
+                "latency_ms": pa.array(parts["latency_ms"], pa.float64()),
+                "occurred_at": occurred,
+                "received_at": received,
+                "event_date": received.cast(pa.date32()),
+            }
+        )
+        return Columns(table, ids, ~(good & occurred_good & hashes_good))
+
+
+_Field = tuple[str, Any] | tuple[str, Any, Any]
+
+
+def _struct(rules: ModelRules, fields: list[_Field]) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        "Row",
+        fields,
+        tag_field="model",
+        tag=rules.spec.name,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+
+
+def _or_none(kind: Any) -> Any:
+    return kind | None
+
+
+def _feedback_fields(rules: ModelRules) -> list[_Field]:
+    spec = rules.spec
+    return [
+        ("event_id", _Uuid),
+        ("kind", _Kind),
+        ("source", _Source),
+        ("occurred_at", _Time),
+        ("received_at", _Time),
+        ("features", _or_none(rules.schema.row_type), None),
+        ("label", _or_none(_label_type(spec)), None),
+        ("predicted", _or_none(float if spec.task == "regression" else _Answer), None),
+        ("prediction_id", _or_none(_Uuid), None),
+        ("model_version", _or_none(_Version), None),
+        ("variant", _or_none(_Variant), None),
+        ("audited", _or_none(bool), None),
+        ("rating", _or_none(_Rating), None),
+        ("comment", _or_none(_Comment), None),
+        ("user_hash", _or_none(_Hash), None),
+    ]
+
+
+def _prediction_fields(rules: ModelRules) -> list[_Field]:
+    spec = rules.spec
+    return [
+        ("prediction_id", _Uuid),
+        ("model_version", _Version),
+        ("variant", _Variant),
+        ("features", rules.schema.row_type),
+        ("label", float if spec.task == "regression" else Literal[spec.classes]),
+        ("audited", bool),
+        ("occurred_at", _Time),
+        ("latency_ms", float),
+        ("scores", _or_none(_scores_type(spec.classes)), None),
+        ("user_hash", _or_none(_Hash), None),
+    ]
+
+
+_FEEDBACK = ("event_id", "kind", "source", "occurred_at", "received_at", "features", "label", "predicted",
+             "prediction_id", "model_version", "variant", "audited", "rating", "comment", "user_hash")  # fmt: skip
+_PREDICTION = ("prediction_id", "model_version", "variant", "features", "label", "audited", "occurred_at",
+               "latency_ms", "scores", "user_hash")  # fmt: skip
+
+
+def _label_type(spec: ModelSpec) -> Any:
+    if spec.task != "regression":
+        return Literal[spec.classes]
+    low, high = spec.label.range or (None, None)
+    return Annotated[float, msgspec.Meta(ge=low, le=high)] if spec.label.range else float
+
+
+def _scores_type(classes: Sequence[str]) -> Any:
+    if not classes:
+        return _NoScores
+    fields = [(f"class_{index}", float) for index in range(len(classes))]
+    return msgspec.defstruct(
+        "Scores",
+        fields,
+        rename=dict(zip((name for name, _ in fields), classes, strict=True)),
+        kw_only=True,
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+
+
+class _NoScores(msgspec.Struct, forbid_unknown_fields=True):
+    """What a regression sends where it sends scores at all."""
+
+
+class _FeatureColumns:
+    """A model's features as typed columns; all are null in rows that came without any."""
+
+    def __init__(self, rules: ModelRules) -> None:
+        self._types = [
+            (feature.name, pa.string() if feature.type == "category" else pa.float64())
+            for feature in rules.spec.features
+        ]
+        names = [name for name, _ in self._types]
+        self._absent = rules.schema.row_type(**dict.fromkeys(names))
+        self._names = tuple(names)
+
+    def arrays(self, features: Sequence[Any]) -> tuple[dict[str, pa.Array], np.ndarray]:
+        """Columns by feature name, and which rows came with features."""
+        present = np.fromiter((one is not None for one in features), bool, len(features))
+        if not present.all():
+            features = [self._absent if one is None else one for one in features]
+        parts = arrays.transpose(features, self._names)
+        return {name: pa.array(parts[name], kind) for name, kind in self._types}, present
+
+
+class _ScoreColumns:
+    """Scores as a map column, and the score of what was predicted."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = pa.array(classes, pa.string())
+        self._fields = tuple(f"class_{index}" for index in range(len(classes)))
+        self._null = dict.fromkeys(self._fields, float("nan"))
+
+    def arrays(self, scores: Sequence[Any], predicted: pa.Array) -> tuple[pa.Array, pa.Array]:
+        n, k = len(scores), len(self._fields)
+        empty = pa.nulls(n, pa.map_(pa.string(), pa.float64())), pa.nulls(n, pa.float64())
+        if not k or not n:
+            return empty
+        getter = attrgetter(*self._fields)
+        absent = tuple(self._null.values())
+        flat = np.array([absent if one is None else getter(one) for one in scores], dtype=np.float64).reshape(n, k)
+        present = np.fromiter((one is not None for one in scores), bool, n)
+        offsets = pa.array(np.arange(n + 1, dtype=np.int32) * k, mask=np.append(~present, False))
+        keys = pa.DictionaryArray.from_arrays(pa.array(np.tile(np.arange(k, dtype=np.int32), n)), self._classes)
+        maps = pa.MapArray.from_arrays(offsets, keys.cast(pa.string()), pa.array(flat.ravel()))
+        chosen = pc.index_in(predicted, value_set=self._classes).to_numpy(zero_copy_only=False).astype(np.int64)
+        return maps, pa.array(flat[np.arange(n), chosen], mask=~present)
+
+
+def _complete(
+    kind: pa.Array, label: pa.Array, prediction_id: pa.Array, has_features: np.ndarray, rating: Sequence[Any]
+) -> np.ndarray:
+    """Which rows have what their kind needs (`flywheel_schemas.events.missing_parts`, column-wise)."""
+    kinds = {
+        name: arrays.to_numpy(pc.equal(kind, name)) for name in ("correction", "confirmation", "example", "rating")
+    }
+    labelled, predicted = arrays.to_numpy(label.is_valid()), arrays.to_numpy(prediction_id.is_valid())
+    rated = np.fromiter((one is not None for one in rating), bool, len(rating))
+    return np.asarray(
+        (kinds["correction"] & labelled & (predicted | has_features))
+        | (kinds["confirmation"] & predicted)
+        | (kinds["example"] & labelled & has_features)
+        | (kinds["rating"] & rated)
+    )
+
+
+def _answers(label: pa.Array, spec: ModelSpec) -> np.ndarray:
+    """Which resolved labels are answers of the model, or absent."""
+    if spec.task != "regression":
+        return np.asarray(
+            arrays.to_numpy(pc.or_(label.is_null(), pc.is_in(label, pa.array(spec.classes, pa.string()))))
+        )
+    if spec.label.range is None:
+        return np.ones(len(label), dtype=bool)
+    low, high = spec.label.range
+    inside = pc.and_(pc.greater_equal(label, low), pc.less_equal(label, high))
+    return np.asarray(arrays.to_numpy(pc.fill_null(inside, True)))

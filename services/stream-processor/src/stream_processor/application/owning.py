@@ -1,0 +1,56 @@
+"""The owner of a model's thresholds: counts what is new, and fires each crossing once."""
+
+from datetime import datetime
+
+from flywheel_schemas.events import ThresholdReached, TriggerReason
+from lake.triggers import trigger_id
+from telemetry import logging
+
+from stream_processor.application.ports import Announcements, Specs, Triggers
+from stream_processor.domain.thresholds import crossing
+
+_LOG = logging.get(__name__)
+
+
+class ThresholdOwner:
+    """Evaluates the count trigger of the models that this process owns. One call at a time per model."""
+
+    def __init__(self, specs: Specs, triggers: Triggers, announcements: Announcements) -> None:
+        self._specs = specs
+        self._triggers = triggers
+        self._announcements = announcements
+
+    def evaluate(self, model: str, now: datetime) -> ThresholdReached | None:
+        """Announce the crossing that the model's dataset has reached, if any; what was announced.
+
+        The trigger is written to the lake first and published after. Whoever loses the race to write it leaves
+        publishing to the winner. Raises retryable lake and Kafka errors; evaluating again is harmless.
+        """
+        spec = self._specs.current().get(model)
+        counted = self._triggers.labelled_rows(model) if spec and spec.retrain.feedback_count else None
+        if spec is None or counted is None:
+            return None
+        version, labelled = counted
+        last = self._triggers.last(model)
+        found = crossing(labelled, last, spec.retrain.feedback_count, spec.retrain.cooldown, now)
+        if found is None:
+            return None
+        event = ThresholdReached(
+            trigger_id=trigger_id(model, found.number),
+            model=model,
+            reason=TriggerReason.COUNT,
+            dataset_version=version,
+            observed=float(found.observed),
+            threshold=float(found.threshold),
+            occurred_at=now,
+        )
+        if not self._triggers.record(event, found):
+            return None
+        _LOG.info("threshold_reached", model=model, trigger_id=str(event.trigger_id), observed=found.observed)
+        self._announcements.threshold_reached(event)
+        return event
+
+    def announce_again(self, model: str) -> None:
+        """Publish the newest trigger once more: who wrote it may have died before it was published."""
+        if newest := self._triggers.newest(model):
+            self._announcements.threshold_reached(newest)

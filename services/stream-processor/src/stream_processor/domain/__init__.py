@@ -1,0 +1,1 @@
+"""Decisions, without clients, clocks or environment."""

@@ -1,0 +1,118 @@
+"""The Faust application: hosts the batch readers, and owns thresholds through an agent on dataset-committed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+from flywheel_schemas.topics import DATASET_COMMITTED
+from kafka_runtime.errors import Retryable as KafkaRetryable
+from kafka_runtime.partitioner import partition_for
+from lake import Retryable as LakeRetryable
+from telemetry import logging
+
+from stream_processor.application.owning import ThresholdOwner
+from stream_processor.application.ports import Specs
+
+_LOG = logging.get(__name__)
+Job = Callable[[], Awaitable[None]]
+
+
+class ThresholdLoop:
+    """Evaluates models whose dataset grew soon, and all owned models now and then: a lost event delays, no more."""
+
+    def __init__(self, owner: ThresholdOwner, specs: Specs, partitions: int, every_s: float) -> None:
+        self._owner = owner
+        self._specs = specs
+        self._partitions = partitions
+        self._every_s = every_s
+        self._owned: frozenset[int] = frozenset()
+        self._grown: set[str] = set()
+        self._unannounced: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def grew(self, model: str) -> None:
+        """The model's dataset has new rows."""
+        self._grown.add(model)
+        self._wake.set()
+
+    def own(self, partitions: frozenset[int]) -> None:
+        """These partitions of dataset-committed are ours from now on, with the models whose keys fall there."""
+        self._owned = partitions
+        self._unannounced = set(self._models())
+        self._grown |= self._unannounced
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Evaluate until cancelled. Retryable troubles are logged and met again at the next turn."""
+        while True:
+            try:
+                async with asyncio.timeout(self._every_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._reload()
+                self._grown |= set(self._models())
+            self._wake.clear()
+            grown, self._grown = self._grown, set()
+            for model in sorted(grown):
+                await self._evaluate(model)
+            # A busy dataset is announced many times a second; one look at it serves them all.
+            await asyncio.sleep(0.2)
+
+    async def _evaluate(self, model: str) -> None:
+        try:
+            if model in self._unannounced:
+                await asyncio.to_thread(self._owner.announce_again, model)
+                self._unannounced.discard(model)
+            await asyncio.to_thread(self._owner.evaluate, model, datetime.now(UTC))
+        except (LakeRetryable, KafkaRetryable) as exc:
+            self._unannounced.add(model)
+            _LOG.warning("threshold_not_evaluated", model=model, detail=str(exc))
+
+    async def _reload(self) -> None:
+        try:
+            await asyncio.to_thread(self._specs.reload)
+        except LakeRetryable as exc:
+            _LOG.warning("specs_not_reloaded", detail=str(exc))
+
+    def _models(self) -> list[str]:
+        return [
+            model for model in self._specs.current() if partition_for(model.encode(), self._partitions) in self._owned
+        ]
+
+
+def build(
+    app: faust.App, jobs: Sequence[Job], thresholds: ThresholdLoop, failed: Callable[[BaseException], None]
+) -> None:
+    """Put the jobs, the agent and the threshold loop into `app`. `failed` hears of an error that ends one of them."""
+    committed = app.topic(
+        DATASET_COMMITTED.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
+
+    @app.agent(committed)  # type: ignore[untyped-decorator] # Faust has no types
+    async def own_thresholds(stream: Any) -> None:
+        async for event in stream.events():
+            if event.key:
+                thresholds.grew(event.key.decode("utf-8", "replace"))
+
+    @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator] # Faust has no types
+    async def assigned(_: Any, assigned: Any, **__: Any) -> None:
+        ours = frozenset(tp.partition for tp in assigned if tp.topic == DATASET_COMMITTED.name)
+        thresholds.own(ours)
+
+    async def guarded(job: Job) -> None:
+        try:
+            await job()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:
+            failed(exc)
+
+    @app.service
+    class Host(faust.Service):  # type: ignore[misc] # Faust has no types
+        """Runs the batch readers, their pipelines and the threshold loop as long as the application lives."""
+
+        async def on_start(self) -> None:
+            for job in (*jobs, thresholds.run):
+                self.add_future(guarded(job))
