@@ -80,5 +80,6 @@ def test_children_go_with_their_parent_even_when_the_parent_is_dead_already(proc
 def test_what_a_process_prints_is_kept_over_restarts(processes):
     for word in ("first", "second"):
         pid = processes.start("talker", ["echo", word], ENVIRONMENT)
-        psutil.Process(pid).wait(10)
+        while not has_ended(pid):
+            pass
     assert processes.log("talker").read_text().split() == ["first", "second"]
