@@ -15,6 +15,7 @@ from kafka_runtime import topics
 from kafka_runtime.publisher import Publisher
 from lake import Lake
 from registry import Registry
+from starlette.types import ASGIApp
 
 from inference.adapters.champions import RegistryChampions
 from inference.adapters.copies import DiskCopies
@@ -64,7 +65,7 @@ class _Background:
         return None if self.thread.is_alive() else "the thread that keeps models up to date has ended; restart"
 
 
-def build(settings: Settings) -> FastAPI:
+def build(settings: Settings) -> ASGIApp:
     """Inference as an ASGI application. Opens no connection before it is served."""
     own = settings.own
     token_keys = TokenKeys(own.feedback_token_key.get_secret_value())

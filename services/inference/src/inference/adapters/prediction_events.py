@@ -1,7 +1,9 @@
 """Answers as records of the topic predictions."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from inference.adapters.spool import Record
 from inference.application.ports import Answered
 
-_SOURCE = "/flywheel/inference"
+SOURCE = "/flywheel/inference"
 
 
 class _Prediction(msgspec.Struct, gc=False):
@@ -31,19 +33,31 @@ class _Prediction(msgspec.Struct, gc=False):
     latency_ms: float
 
 
+# What does not differ from record to record; a test holds this to cloud_events.headers.
+_CONSTANT = [
+    header
+    for header in cloud_events.headers(PREDICTIONS, "", SOURCE, datetime.now(UTC), None)
+    if header[0] not in ("ce_id", "ce_time")
+]
 _encode = msgspec.json.Encoder().encode
+
+
+def _rfc3339(moment_s: float) -> str:
+    """As cloud_events.rfc3339, whose date is made anew each second only."""
+    second = int(moment_s)
+    return f"{_rfc3339_second(second)}.{int((moment_s - second) * 1e6):06d}Z"
+
+
+@lru_cache(maxsize=8)
+def _rfc3339_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def records(answered: Answered) -> Iterator[Record]:
     """One record per answer, keyed by its prediction_id."""
-    moment = datetime.fromtimestamp(answered.answered_at_s, UTC)
-    occurred_at = cloud_events.rfc3339(moment)
+    occurred_at = _rfc3339(answered.answered_at_s)
     user_hash = UNSET if answered.user_hash is None else answered.user_hash
-    common = [
-        header
-        for header in cloud_events.headers(PREDICTIONS, "", _SOURCE, moment, answered.traceparent)
-        if header[0] != "ce_id"
-    ]
+    common = [*_CONSTANT, ("ce_time", occurred_at.encode()), ("traceparent", answered.traceparent.encode())]
     for row, answer in zip(answered.rows, answered.answers, strict=True):
         key = answer.prediction_id.encode()
         event = _Prediction(

@@ -61,10 +61,12 @@ class TrialRun:
             verdict = ""
         finally:
             too_long.cancel()
-        if verdict:
+        if verdict == "ok":
             return verdict
+        # Even where LightGBM reports an error, what it leaves behind may end the process at the next model.
         self._child = None
-        return f"a trial process that loaded it died ({_end(child)})"
+        ended = _end(child)
+        return verdict or f"a trial process that loaded it died ({ended})"
 
 
 def _end(child: "subprocess.Popen[str]") -> str:

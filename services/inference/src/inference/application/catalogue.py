@@ -87,10 +87,12 @@ class Catalogue:
         """Note which models there are, by their specs."""
         self._tasks = dict(tasks)
 
-    def registry_said(self, problem: str | None) -> None:
-        """Note that the registry was asked, and why it did not answer (None: it did)."""
+    def registry_said(self, problem: str | None) -> bool:
+        """Note that the registry was asked, and why it did not answer (None: it did); whether that is news."""
+        news = problem != self._registry_problem
         self._registry_problem = problem
         self._asked = True
+        return news
 
     def _sources(self) -> Sources:
         return Sources(self._registry_problem, self.topic_problem(), self._asked)

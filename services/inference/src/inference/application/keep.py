@@ -105,8 +105,8 @@ class Keeper:
         try:
             claims = self._world.champions.all()
         except SourceUnavailable as exc:
-            self._catalogue.registry_said(str(exc))
-            log.warning("registry_unavailable", reason=str(exc))
+            if self._catalogue.registry_said(str(exc)):
+                log.warning("registry_unavailable", reason=str(exc))
         else:
             for claim in claims:
                 last_seen = self._registry_said.get(claim.model)

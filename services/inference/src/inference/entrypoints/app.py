@@ -5,12 +5,10 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 from http_api import ops, problems
-from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from inference.entrypoints import documents, models, open_inference
-from inference.entrypoints.predict import Desk, Predict
-
-PREDICT_PATH = "/v1/models/{model}/predict"
+from inference.entrypoints.predict import Desk, FrontDoor
 
 
 def build(
@@ -18,8 +16,8 @@ def build(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     checks: Mapping[str, Callable[[], Awaitable[str | None]]],
     alive: Callable[[], str | None],
-) -> FastAPI:
-    """Predict first, since routes are tried in order."""
+) -> ASGIApp:
+    """Predict requests are answered before the framework sees them; its OpenAPI document has them all the same."""
     app = FastAPI(
         title="Flywheel inference",
         version="1",
@@ -27,10 +25,9 @@ def build(
         lifespan=lifespan,
     )
     app.state.api_keys = desk.keys
-    app.router.routes.insert(0, Route(PREDICT_PATH, Predict(desk), methods=["POST"], name="predict"))
     app.router.routes.extend(open_inference.routes(desk))
     app.include_router(models.router(desk.catalogue))
     problems.install(app)
     ops.install(app, checks, alive)
     documents.describe(app)
-    return app
+    return FrontDoor(desk, app)

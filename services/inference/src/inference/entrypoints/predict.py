@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from http_api import problems
 from http_api.body import JSON, check_media_type, receive_all
 from http_api.keys import ApiKeys
 from http_api.problems import FieldError, Problem, ProblemError
-from starlette.types import Receive, Scope, Send
-from telemetry import tracing
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+from telemetry import logging, tracing
 
 from inference.application.answer import Answer, AnswerQuestions, Question
 from inference.application.catalogue import Catalogue, NotServed, UnknownModel
@@ -21,6 +23,11 @@ from inference.entrypoints.requests import decoder_of
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 RETRY_AFTER = {"Retry-After": "1"}
+_PREFIX, _SUFFIX = "/v1/models/", "/predict"
+_UNFORESEEN = Problem(
+    500, "Internal Server Error", "Something went wrong on our side; the log of this service says what."
+)
+log = logging.get(__name__)
 _EXPLAIN = {b"": False, b"explain=false": False, b"explain=0": False, b"explain=true": True, b"explain=1": True}
 
 
@@ -82,19 +89,35 @@ def unknown(model: str) -> Problem:
     return Problem(404, "Not Found", f"There is no model named {model!r}; GET /v1/models lists those that there are.")
 
 
-class Predict:
-    """The ASGI application behind the route."""
+class FrontDoor:
+    """Answers predict requests itself; whatever else comes goes on to `inner`. Its errors look like everybody's."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, inner: ASGIApp) -> None:
         self._desk = desk
+        self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises ProblemError for whatever is wrong with it."""
+        """One ASGI connection scope."""
+        path: str = scope.get("path", "")
+        if not path.endswith(_SUFFIX) or not path.startswith(_PREFIX) or scope.get("method") != "POST":
+            await self._inner(scope, receive, send)
+            return
+        try:
+            await self._predict(path[len(_PREFIX) : -len(_SUFFIX)], scope, receive, send)
+        except ProblemError as exc:
+            await problems.response(exc.problem, path)(scope, receive, send)
+        except ClientDisconnect:
+            return
+        except Exception:
+            log.exception("predict_failed", path=path)
+            await problems.response(_UNFORESEEN, path)(scope, receive, send)
+
+    async def _predict(self, model: str, scope: Scope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
         desk = self._desk
         headers: dict[bytes, bytes] = dict(scope["headers"])
         _authorize(desk.keys, headers)
-        served = desk.served(scope["path_params"]["model"])
+        served = desk.served(model)
         explain = _explain(scope["query_string"])
         with desk.gate:
             raw = await _body(headers, receive)
@@ -128,7 +151,7 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
     content_type = headers.get(b"content-type")
     if content_type != b"application/json" or b"content-encoding" in headers:
         check_media_type(_text(headers, b"content-type"), _text(headers, b"content-encoding"), (JSON,))
-    return await receive_all(receive, MAX_BODY_BYTES, _text(headers, b"content-length"), b"expect" in headers)
+    return await receive_all(receive, MAX_BODY_BYTES, headers.get(b"content-length"), b"expect" in headers)
 
 
 def _explain(query: bytes) -> bool:

@@ -17,6 +17,7 @@ _MAX_ERRORS = 100
 _KEYS = ("instances", "user_id")
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_spaced_colon = re.compile(rb"[ \t\r\n]:").search
 
 Rows = list[msgspec.Struct]
 
@@ -40,15 +41,15 @@ class BodyDecoder:
         """Rows and user id. Raises ProblemError 400 or 422 that names every fault."""
         try:
             body: Any = self._decode(raw)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             raise ProblemError(self._refusal(raw, exc)) from exc
         rows: Rows = body.instances
         given = 1 + (body.user_id is not None) + sum(map(self._schema.given, rows))
-        if raw.count(b'":') != given and not _keys_are_distinct(raw):
+        if not raw.count(b":") == raw.count(b'":') == given and not _keys_are_distinct(raw):
             json_body.parse_strict(raw)  # names the repeated key
         return rows, body.user_id
 
-    def _refusal(self, raw: bytes, error: msgspec.DecodeError) -> Problem:
+    def _refusal(self, raw: bytes, error: Exception) -> Problem:
         errors = list(islice(problems_of(json_body.parse_strict(raw), self._schema), _MAX_ERRORS))
         detail = "The request does not fit the model; `errors` names each field."
         return Problem(422, "Unprocessable Content", detail, errors or [FieldError(str(error))])
@@ -92,4 +93,4 @@ def _user_problems(user_id: object) -> Iterator[FieldError]:
 def _keys_are_distinct(raw: bytes) -> bool:
     """Whether as many keys came as were kept; False also where a text or a space only looks like a key."""
     body: Any = msgspec.json.decode(raw)
-    return raw.count(b'":') == len(body) + sum(map(len, body["instances"]))
+    return not _spaced_colon(raw) and raw.count(b'":') == len(body) + sum(map(len, body["instances"]))

@@ -1,0 +1,213 @@
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inference.adapters.courier import Courier
+from inference.adapters.spool import Record, Spool, SpoolFull
+from inference.application.answer import Answer
+from inference.application.ports import Answered
+from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, RecordRefused
+
+
+def record(number: int) -> Record:
+    return Record(f"{number:06d}".encode(), b"v" * 50, [("ce_id", b"x")])
+
+
+def numbers(records: list[Record]) -> list[int]:
+    return [int(each.key) for each in records]
+
+
+def drain(spool: Spool, chunk: int = 7) -> list[int]:
+    found: list[int] = []
+    while waiting := spool.peek(chunk):
+        found += numbers(waiting)
+        spool.drop(waiting)
+    return found
+
+
+def test_a_spool_gives_back_in_order_over_many_segments_and_leaves_no_file(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1_000_000, segment_bytes=500)
+    for start in range(0, 100, 10):
+        assert spool.append([record(n) for n in range(start, start + 10)]) == 10
+    assert len(list(tmp_path.iterdir())) > 5
+    assert drain(spool) == list(range(100))
+    assert spool.empty
+    assert spool.bytes == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_spooled_is_found_by_the_next_and_comes_first(tmp_path: Path) -> None:
+    Spool(tmp_path, 1_000_000).append([record(n) for n in range(5)])
+    spool = Spool(tmp_path, 1_000_000)
+    assert not spool.empty
+    spool.append([record(n) for n in range(5, 8)])
+    assert drain(spool) == list(range(8))
+
+
+def test_a_torn_end_is_passed_over(tmp_path: Path) -> None:
+    Spool(tmp_path, 1_000_000).append([record(n) for n in range(5)])
+    [segment] = tmp_path.iterdir()
+    segment.write_bytes(segment.read_bytes()[:-3])
+    spool = Spool(tmp_path, 1_000_000)
+    spool.append([record(9)])
+    assert drain(spool) == [0, 1, 2, 3, 9]
+
+
+def test_reading_and_writing_may_alternate(tmp_path: Path) -> None:
+    spool, found = Spool(tmp_path, 1_000_000, segment_bytes=300), []
+    for start in range(0, 60, 3):
+        spool.append([record(n) for n in range(start, start + 3)])
+        waiting = spool.peek(2)
+        found += numbers(waiting)
+        spool.drop(waiting)
+    assert found + drain(spool) == list(range(60))
+
+
+def test_a_full_spool_keeps_the_first_and_says_how_many_are_lost(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1000)
+    with pytest.raises(SpoolFull) as full:
+        spool.append([record(n) for n in range(100)])
+    kept = drain(spool)
+    assert kept == list(range(100 - full.value.lost))
+    assert 5 < len(kept) < 20
+
+
+class Broker:
+    """Takes records while it is up; otherwise they fail when their time is over, as librdkafka's do."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.log: list[str] = []
+        self._waiting: list[tuple[str, Callable[[Any, Any], None]]] = []
+
+    def send_raw(self, topic: Any, key: bytes, value: Any, headers: Any, on_delivery: Any = None) -> None:
+        self._waiting.append((key.decode(), on_delivery))
+
+    def poll(self, timeout_s: float = 0.0) -> int:
+        time.sleep(min(timeout_s, 0.001))
+        return self.flush(0)
+
+    def flush(self, timeout_s: float) -> int:
+        waiting, self._waiting = self._waiting, []
+        for key, report in waiting:
+            if key == "poison":
+                report("refused", None)
+            elif self.up:
+                self.log.append(key)
+                report(None, None)
+            else:
+                report("down", None)
+        return 0
+
+    def failure(self, topic: Any, error: Any) -> KafkaRuntimeError:
+        return RecordRefused("predictions", "no") if error == "refused" else BrokerUnavailable("predictions", 1.0)
+
+    def prepare(self) -> None:
+        if not self.up:
+            raise BrokerUnavailable("predictions", 1.0)
+
+
+class Counts:
+    def __init__(self) -> None:
+        self.acknowledged = self.on_disk = 0
+        self.lost: dict[str, int] = {}
+
+    def published(self, rows: int) -> None:
+        self.acknowledged += rows
+
+    def dropped(self, rows: int, reason: str) -> None:
+        self.lost[reason] = self.lost.get(reason, 0) + rows
+
+    def spooled(self, rows: int, bytes_on_disk: int) -> None:
+        self.on_disk += rows
+
+
+def answered(*ids: str) -> Answered:
+    answers = [Answer(one, "t", False, "late", None, "1", "champion") for one in ids]
+    return Answered("m", "1", "champion", [{}] * len(ids), answers, None, 1.0, 0.1, "00-t")
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.005)
+
+
+def test_records_pass_in_order_and_through_an_outage_in_order_too(tmp_path: Path) -> None:
+    broker, counts = Broker(), Counts()
+    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)
+    courier.start()
+    names = [f"{n:04d}" for n in range(300)]
+    for name in names[:100]:
+        courier.offer(answered(name))
+    until(lambda: len(broker.log) == 100)
+    broker.up = False
+    for name in names[100:200]:
+        courier.offer(answered(name))
+    until(lambda: counts.on_disk >= 100)
+    assert courier.problem is not None
+    broker.up = True
+    for name in names[200:]:
+        courier.offer(answered(name))
+    until(lambda: len(broker.log) == 300)
+    courier.close()
+    assert broker.log == names
+    assert counts.acknowledged == 300
+    assert counts.lost == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_acknowledged_at_the_end_is_on_disk_for_the_next_start(tmp_path: Path) -> None:
+    broker, counts = Broker(), Counts()
+    broker.up = False
+    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)
+    courier.start()
+    courier.offer(answered("a", "b"))
+    courier.offer(answered("c"))
+    courier.close()
+    broker.up = True
+    again = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)
+    again.start()
+    again.offer(answered("d"))
+    until(lambda: len(broker.log) == 4)
+    again.close()
+    assert broker.log == ["a", "b", "c", "d"]
+
+
+def test_a_full_queue_drops_and_counts_without_blocking(tmp_path: Path) -> None:
+    counts = Counts()
+    courier = Courier(Broker(), lambda: None, Spool(tmp_path, 1000), counts, queue_rows=10)
+    for _ in range(4):
+        courier.offer(answered("a", "b", "c"))
+    assert counts.lost == {"queue_full": 3}
+
+
+def test_a_record_that_kafka_refuses_is_counted_and_holds_nobody_up(tmp_path: Path) -> None:
+    broker, counts = Broker(), Counts()
+    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1000), counts)
+    courier.start()
+    courier.offer(answered("a", "poison", "b"))
+    until(lambda: broker.log == ["a", "b"])
+    courier.close()
+    assert counts.lost == {"refused": 1}
+    assert courier.problem is None
+
+
+def test_offers_from_many_threads_are_all_kept(tmp_path: Path) -> None:
+    broker, counts = Broker(), Counts()
+    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1000), counts)
+    courier.start()
+    threads = [
+        threading.Thread(target=lambda n=n: [courier.offer(answered(f"{n}-{i}")) for i in range(200)]) for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    until(lambda: len(broker.log) == 800)
+    courier.close()
+    assert len(set(broker.log)) == 800
