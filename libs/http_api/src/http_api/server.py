@@ -1,15 +1,18 @@
 """Runs an application as this process's HTTP server."""
 
+import asyncio
 import errno
 import gc
 import socket
 import sys
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from telemetry import logging
 
 _GRACEFUL_S = 15
+# How long a kept connection may stay silent before it is closed without a word.
+_DRAIN_STEPS, _DRAIN_STEP_S = 50, 0.02
 _BACKLOG = 2048
 # Short-lived objects of requests make the collector run often and find nothing; a higher threshold
 # cuts the tail of the latencies.
@@ -22,7 +25,9 @@ class CannotListenError(Exception):
 
 
 def run(app: ASGIApp, host: str, port: int, *, port_variable: str = "PORT") -> None:
-    """Serve `app` until SIGTERM or SIGINT; requests that are running get 15 s to end.
+    """Serve `app` until SIGTERM or SIGINT; then no connection is accepted, and requests get 15 s to end.
+
+    A client that keeps its connection learns from its next answer that it closes, so it never writes into the void.
 
     A port that cannot be had ends the process with a line that names `port_variable`.
     """
@@ -30,7 +35,9 @@ def run(app: ASGIApp, host: str, port: int, *, port_variable: str = "PORT") -> N
         listening = listen(host, port, port_variable)
     except CannotListenError as error:
         sys.exit(f"error: {error}")
-    server = _Server(configuration(app))
+    draining = _Draining(app)
+    server = _Server(configuration(draining))
+    server.draining = draining
     log.info("listening", host=host, port=listening.getsockname()[1])
     server.run(sockets=[listening])
     if not server.started:
@@ -69,9 +76,37 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
     )
 
 
+class _Draining:
+    """Passes requests on; once `begun`, every answer closes its connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.begun = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, send_and_close if self.begun else send)
+
+
 class _Server(uvicorn.Server):
+    draining: _Draining
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        self.draining.begun = True
+        for _ in range(_DRAIN_STEPS):
+            if not self.server_state.connections:
+                break
+            await asyncio.sleep(_DRAIN_STEP_S)
+        await super().shutdown(sockets=sockets)
