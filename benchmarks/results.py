@@ -53,7 +53,9 @@ def table(title: str, rows: Sequence[Row]) -> Table:
     }
     used = [name for name, column in cells.items() if any(column)]
     for name in used:
-        shown.add_column(name, justify="right" if name in {"value", "reference", "ratio", "n"} else "left")
+        shown.add_column(
+            name, no_wrap=name == "name", justify="right" if name in {"value", "reference", "ratio", "n"} else "left"
+        )
     for cell in zip(*(cells[name] for name in used), strict=True):
         shown.add_row(*cell)
     return shown

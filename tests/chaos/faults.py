@@ -50,24 +50,32 @@ def _killed(name: str) -> Callable[[Scene], float]:
     return strike
 
 
-def _killed_before_commit(scene: Scene) -> float:
-    """The rows are in the lake and dead letters are sent, and the process dies before it commits the offsets."""
-    scene.stack.kill(PROCESSOR)
-    injured = 0.0
-    for _ in range(scene.repeats):
-        log = (scene.stack.home / "logs" / "crash-before-commit.log").open("ab")
-        environment = {**os.environ, **scene.stack.env, "PYTHONPATH": str(_ROOT)}
-        command = [sys.executable, "-m", "tests.chaos.crash_before_commit"]
-        with log, subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log) as doomed:
-            try:
-                code = doomed.wait(90)
-            finally:
-                doomed.kill()
-        injured = time.monotonic()
-        if code != -signal.SIGKILL:
-            raise AssertionError(f"the doomed processor ended with {code} instead of dying before its commit")
-    scene.stack.restart(PROCESSOR)
-    return injured
+def _killed_at(*boundaries: str) -> Callable[[Scene], float]:
+    """The processor dies exactly at a boundary of its flush, and another one takes over: repeatedly at each."""
+
+    def strike(scene: Scene) -> float:
+        scene.stack.kill(PROCESSOR)
+        injured = 0.0
+        for boundary in boundaries * scene.repeats:
+            _run_until_it_dies(scene.stack, boundary, scene.rng.randint(1, 3))
+            injured = time.monotonic()
+        scene.stack.restart(PROCESSOR)
+        return injured
+
+    return strike
+
+
+def _run_until_it_dies(stack: Stack, boundary: str, nth: int) -> None:
+    environment = {**os.environ, **stack.env, "PYTHONPATH": str(_ROOT)}
+    command = [sys.executable, "-m", "tests.chaos.crash_at", boundary, str(nth)]
+    log = (stack.home / "logs" / "crash-at.log").open("ab")
+    with log, subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log) as doomed:
+        try:
+            code = doomed.wait(90)
+        finally:
+            doomed.kill()
+    if code != -signal.SIGKILL:
+        raise AssertionError(f"the processor ended with {code} instead of dying at {boundary}; see {log.name}")
 
 
 def _zombie(scene: Scene) -> float:
@@ -97,12 +105,14 @@ def _settled(env: Mapping[str, str], topic: str, marks: Mapping[int, int]) -> bo
     return all(done.get(partition, 0) >= mark for partition, mark in marks.items())
 
 
+_BOUNDARIES = ("before_append", "after_append", "amid_dead_letters", "before_announcement", "after_commit")
 _ALWAYS = frozenset({"kafka", "s3", "ingest", PROCESSOR})
 FAULTS = {
     fault.name: fault
     for fault in (
         Fault("processor_killed", _killed(PROCESSOR), _ALWAYS),
-        Fault("processor_killed_before_commit", _killed_before_commit, _ALWAYS),
+        Fault("processor_killed_before_commit", _killed_at("before_commit"), _ALWAYS),
+        Fault("processor_killed_at_boundaries", _killed_at(*_BOUNDARIES), _ALWAYS),
         Fault("zombie", _zombie, _ALWAYS),
         Fault("ingest_killed", _killed("ingest"), _ALWAYS),
         Fault("broker_killed", _killed("kafka"), _ALWAYS),
