@@ -47,25 +47,24 @@ class KafkaPublishing:
 
     async def publish_all(
         self, events: Sequence[Accepted], received_at: datetime, traceparent: str
-    ) -> list[NotPublished | None]:
-        """As `publish` for many at once: per event None, or why it was not published."""
+    ) -> dict[str, NotPublished]:
+        """Send all, and return when nothing is open any more: why the events of these ids were not published."""
         if self._watch.trouble is not None:
-            return [BrokerAway(self._watch.trouble)] * len(events)
+            return dict.fromkeys((event.event_id for event in events), BrokerAway(self._watch.trouble))
         loop = self._loop or self._bind()
-        sent = _Together(len(events), loop.create_future())
+        sent = _Together(loop.create_future())
         time, trace = _time(received_at), traceparent.encode()
-        for index, event in enumerate(events):
-            headers = self._envelope.headers(event.event_id, time, trace)
+        failed: dict[str, NotPublished] = {}
+        for event in events:
             try:
-                self._send(event, headers, partial(self._reported_in, sent, index))
+                self._send(event, self._envelope.headers(event.event_id, time, trace), sent.reported)
             except NotPublished as error:
-                sent.finish(index, error)
+                failed[event.event_id] = error
+        sent.expect(len(events) - len(failed))
         self._look_soon()
         await sent.all_done
-        return [
-            each if each is None or isinstance(each, NotPublished) else self._unconfirmed(each)
-            for each in sent.outcomes
-        ]
+        self._waiting -= len(events) - len(failed)
+        return failed | {key.decode(): self._unconfirmed(error) for key, error in sent.errors.items()}
 
     def close(self, timeout_s: float) -> None:
         """Wait for what is still on its way."""
@@ -114,25 +113,30 @@ class KafkaPublishing:
         else:
             acknowledged.set_exception(self._unconfirmed(error))
 
-    def _reported_in(self, sent: "_Together", index: int, error: Any, _: Any) -> None:
-        self._waiting -= 1
-        sent.finish(index, error)
-
 
 class _Together:
-    """What became of each of several events; `all_done` is when nothing is open any more."""
+    """Several events on their way; `errors` by key. `all_done` is when nothing is open any more."""
 
-    def __init__(self, count: int, all_done: asyncio.Future[None]) -> None:
-        self.outcomes: list[Any] = [None] * count
+    def __init__(self, all_done: asyncio.Future[None]) -> None:
+        self.errors: dict[bytes, Any] = {}
         self.all_done = all_done
-        self._open = count
-        if not count:
-            all_done.set_result(None)
+        self._reported = 0
+        self._expected = -1
 
-    def finish(self, index: int, outcome: Any) -> None:
-        self.outcomes[index] = outcome
-        self._open -= 1
-        if not self._open and not self.all_done.done():
+    def expect(self, count: int) -> None:
+        """So many were sent, and no more will be."""
+        self._expected = count
+        self._finish_if_complete()
+
+    def reported(self, error: Any, message: Any) -> None:
+        """A delivery report, as librdkafka gives it."""
+        self._reported += 1
+        if error is not None:
+            self.errors[message.key()] = error
+        self._finish_if_complete()
+
+    def _finish_if_complete(self) -> None:
+        if self._reported == self._expected and not self.all_done.done():
             self.all_done.set_result(None)
 
 

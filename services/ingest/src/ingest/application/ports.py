@@ -1,6 +1,6 @@
 """What the use cases need of the world."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
@@ -52,8 +52,8 @@ class Publishing(Protocol):
 
     async def publish_all(
         self, events: Sequence[Accepted], received_at: datetime, traceparent: str
-    ) -> list[NotPublished | None]:
-        """As `publish` for many at once: per event None, or why it was not published."""
+    ) -> Mapping[str, NotPublished]:
+        """Send all, and return when nothing is open any more: why the events of these ids were not published."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,14 @@ from telemetry import tracing
 from ingest.application.ports import Accepted, NotPublished, Publishing
 from ingest.domain.limits import MAX_BATCH_BYTES
 from ingest.domain.refusals import UnknownModel
-from ingest.entrypoints import measures, splitting, statuses
+from ingest.entrypoints import splitting, statuses
 from ingest.entrypoints.intake import Intake
+from ingest.entrypoints.measures import TALLY
 
 PATH = "/v1/feedback/batch"
 MEDIA_TYPES = (body.JSON, *splitting.NDJSON)
 # Other requests get their turn while a long batch is checked.
 _TURN_S = 0.004
-_EVENTS_A_LOOK = 32
 _BIG_BYTES = 256 * 1024
 
 
@@ -46,7 +46,6 @@ class BatchRoute:
 
     def __init__(self, intake: Intake, publishing: Publishing, keys: ApiKeys) -> None:
         self._intake = intake
-        self._look_for_models = intake.look_for_models
         self._publishing = publishing
         self._keys = keys
 
@@ -57,56 +56,60 @@ class BatchRoute:
             self._keys.authenticate(request.headers).require("feedback:write")
             media_type = body.require_media_type(request, MEDIA_TYPES)
             raw = await body.read(request, MAX_BATCH_BYTES)
-            events = await _split(raw, media_type)
             with tracing.span(f"POST {PATH}", kind=tracing.SpanKind.SERVER, parent=parent):
-                response = await self._take(events)
+                response = await self._take(raw, lines=media_type != body.JSON)
         except statuses.FAILURES as failure:
-            measures.TALLY.refused(statuses.reason_of(failure))
+            TALLY.refused(statuses.reason_of(failure))
             response = problems.response(statuses.problem_of(failure), PATH)
-        measures.TALLY.answered(PATH, response.status_code)
+        TALLY.answered(PATH, response.status_code)
         return response
 
-    async def _take(self, events: Sequence[bytes]) -> Response:
+    async def _take(self, raw: bytes, *, lines: bool) -> Response:
         now = datetime.now(UTC)
-        checked = await self._check(events, now)
-        accepted = [each for each in checked if isinstance(each, Accepted)]
+        outcomes = await self._check(await _split(raw, lines=lines), now)
+        accepted = [each for each in outcomes if isinstance(each, Accepted)]
         begun = perf_counter()
-        errors = await self._publishing.publish_all(accepted, now, tracing.current_traceparent())
-        measures.TALLY.published_in(perf_counter() - begun)
-        published = iter(errors)
-        outcomes = [_published(each, next(published)) if isinstance(each, Accepted) else each for each in checked]
+        failed = await self._publishing.publish_all(accepted, now, tracing.current_traceparent())
+        TALLY.published_in(perf_counter() - begun)
+        if failed:
+            outcomes = [
+                Refusal(failed[each.event_id], each.event_id)
+                if isinstance(each, Accepted) and each.event_id in failed
+                else each
+                for each in outcomes
+            ]
         _count(outcomes)
         return _answer(outcomes)
 
-    async def _check(self, events: Sequence[bytes], now: datetime) -> list[Outcome]:
-        checked: list[Outcome] = []
+    async def _check(self, batch: splitting.Batch, now: datetime) -> list[Outcome]:
+        outcomes: list[Outcome] = []
         turn_ends, looked = perf_counter() + _TURN_S, False
-        for index, raw in enumerate(events):
-            outcome = self._outcome(raw, now)
-            if not looked and isinstance(outcome, Refusal) and isinstance(outcome.failure, UnknownModel):
-                looked = True
-                await self._look_for_models()
-                outcome = self._outcome(raw, now)
-            checked.append(outcome)
-            if index % _EVENTS_A_LOOK == 0 and perf_counter() > turn_ends:
+        for raw, quick in zip(batch.raws, batch.quick, strict=True):
+            try:
+                outcomes.append(self._intake.decide(raw, quick, now))
+            except statuses.FAILURES as failure:
+                if isinstance(failure, UnknownModel) and not looked:
+                    looked = True
+                    await self._intake.look_for_models()
+                    outcomes.append(self._once_more(raw, now))
+                else:
+                    outcomes.append(Refusal(failure, _claimed_id(raw)))
+            if perf_counter() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = perf_counter() + _TURN_S
-        return checked
+        return outcomes
 
-    def _outcome(self, raw: bytes, now: datetime) -> Outcome:
+    def _once_more(self, raw: bytes, now: datetime) -> Outcome:
         try:
             return self._intake.take(raw, now)
         except statuses.FAILURES as failure:
             return Refusal(failure, _claimed_id(raw))
 
 
-async def _split(raw: bytes, media_type: str) -> list[bytes]:
-    split = splitting.array if media_type == body.JSON else splitting.lines
-    return await asyncio.to_thread(split, raw) if len(raw) > _BIG_BYTES else split(raw)
-
-
-def _published(event: Accepted, error: NotPublished | None) -> Outcome:
-    return event if error is None else Refusal(error, event.event_id)
+async def _split(raw: bytes, *, lines: bool) -> splitting.Batch:
+    if len(raw) <= _BIG_BYTES:
+        return splitting.split(raw, lines=lines)
+    return await asyncio.to_thread(splitting.split, raw, lines=lines)
 
 
 def _answer(outcomes: Sequence[Outcome]) -> Response:
@@ -132,9 +135,9 @@ def _item(index: int, outcome: Outcome) -> dict[str, Any]:
 def _count(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if isinstance(outcome, Accepted):
-            measures.TALLY.accepted(outcome.model)
+            TALLY.accepted(outcome.model)
         else:
-            measures.TALLY.refused(statuses.reason_of(outcome.failure))
+            TALLY.refused(statuses.reason_of(outcome.failure))
 
 
 class _OnlyId(msgspec.Struct):

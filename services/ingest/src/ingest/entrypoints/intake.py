@@ -10,6 +10,7 @@ from ingest.application.accepting import Desk
 from ingest.application.ports import Accepted
 from ingest.domain.limits import MAX_EVENT_BYTES
 from ingest.domain.refusals import Refused
+from ingest.domain.submission import Submission
 from ingest.entrypoints import parsing
 
 
@@ -22,12 +23,15 @@ class Intake:
 
     def take(self, raw: bytes, now: datetime) -> Accepted:
         """The event to publish. Raises Refused or ProblemError."""
+        return self.decide(raw, parsing.quick(raw) if len(raw) <= MAX_EVENT_BYTES else None, now)
+
+    def decide(self, raw: bytes, quick: Submission | None, now: datetime) -> Accepted:
+        """As `take`, where the quick way has been tried: `quick` is what it found in `raw`."""
         if len(raw) > MAX_EVENT_BYTES:
             raise ProblemError(too_large(MAX_EVENT_BYTES))
-        submission = parsing.quick(raw)
-        if submission is not None:
+        if quick is not None:
             try:
-                return self._desk.accept(submission, now)
+                return self._desk.accept(quick, now)
             except Refused:
                 pass  # the careful way decides, and explains
         return self._desk.accept(parsing.careful(raw, self._desk.models.get), now)

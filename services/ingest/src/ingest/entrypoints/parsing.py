@@ -4,7 +4,7 @@ The quick way accepts only what the careful one accepts too, and gives the same 
 it does not like it leaves to the careful way, which alone decides and explains.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -27,17 +27,29 @@ class _Quick(Submission, kw_only=True, forbid_unknown_fields=True, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Quick).decode
+_decode_array = msgspec.json.Decoder(list[_Quick]).decode
+_decode_lines = msgspec.json.Decoder(_Quick).decode_lines
+_NOT_QUICK = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
 
 
 def quick(raw: bytes) -> Submission | None:
     """The submission in `raw`, or None where the careful way must decide."""
     try:
-        found: Submission = _decode(raw)
-        if isinstance(found.occurred_at, str):
-            found.occurred_at = _utc(found.occurred_at)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
+        found = _decode(raw)
+        keys = _finish(found)
+    except _NOT_QUICK:
         return None
-    return found if _keys_are_distinct(raw, found) else None
+    return found if _has_distinct_keys(raw, keys) else None
+
+
+def quick_all(raw: bytes, *, lines: bool) -> Sequence[Submission] | None:
+    """All submissions of a batch (lines, or an array) at once, or None where each must be looked at by itself."""
+    try:
+        found = _decode_lines(raw) if lines else _decode_array(raw)
+        keys = sum(map(_finish, found))
+    except _NOT_QUICK:
+        return None
+    return found if _has_distinct_keys(raw, keys) else None
 
 
 def careful(raw: bytes, model_of: Callable[[str], KnownModel | None]) -> Submission:
@@ -81,14 +93,19 @@ def _utc(written: str) -> datetime:
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
-def _keys_are_distinct(raw: bytes, found: Submission) -> bool:
-    """Whether the text has as many keys as were found. Doubtful texts count as not."""
+def _finish(found: Submission) -> int:
+    """Read the time, which was text until now; gives the number of keys that `found` was read from, at least."""
+    if isinstance(found.occurred_at, str):
+        found.occurred_at = _utc(found.occurred_at)
+    fields = msgspec.structs.astuple(found)
+    keys = len(fields) - fields.count(None)
+    return keys + len(found.features) if found.features else keys
+
+
+def _has_distinct_keys(raw: bytes, keys: int) -> bool:
+    """Whether the text has just as many keys as were found. Doubtful texts count as not."""
     # Without blanks before colons each key ends with `":`, and that also occurs (escaped) in texts:
     # so the count is at least the number of keys, and equal only where none is repeated.
     if b" :" in raw or b"\n:" in raw or b"\t:" in raw or b"\r:" in raw:
         return False
-    fields = msgspec.structs.astuple(found)
-    keys = len(fields) - fields.count(None)
-    if found.features:
-        keys += len(found.features)
     return raw.count(b'":') == keys

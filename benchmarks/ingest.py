@@ -1,0 +1,164 @@
+"""bench.ingest.*: the ingest service against a bare hello, a plain FastAPI handler and librdkafka alone.
+
+Writes feedback of a model called `bench` into the feedback-events topic of the Kafka it is given, so give it one
+whose data nobody needs.
+"""
+
+import json
+import os
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+from uuid import UUID
+
+from benchmarks.load import Load, Outcome, measure
+from benchmarks.results import Row
+
+_REFERENCES = str(Path(__file__).with_name("ingest_references.py"))
+_ROUNDS = 3
+_SECONDS = 2.0
+_BATCH = 1000
+_SPEC = """
+name: bench
+task: binary
+label: {name: late, values: [on_time, late], positive: late}
+features:
+  - {name: carrier, type: category, values: [UA, AA, B6, DL, EV, MQ, US, WN], required: true}
+  - {name: origin, type: category, values: [EWR, JFK, LGA], required: true}
+  - {name: distance, type: number, range: [0, 6000]}
+  - {name: hour, type: number, range: [0, 24]}
+  - {name: month, type: number}
+  - {name: wind_speed, type: number}
+"""
+
+
+def run(env: Mapping[str, str]) -> list[Row]:
+    """Two rows, in about half a minute. `env` names Kafka and S3 as the services' environment does."""
+    full = {**os.environ, **env, "FEEDBACK_TOKEN_KEY": env.get("FEEDBACK_TOKEN_KEY", "benchmark-benchmark")}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / "bench.yaml").write_text(_SPEC)
+        full |= {"MODEL_SPECS_DIR": str(folder), "LOG_LEVEL": "WARNING", "API_KEYS_FILE": ""}
+        addresses = {name: stack.enter_context(_serving(name, full)) for name in ("ingest", "hello", "fastapi")}
+        return [_single(addresses), _batch(addresses["ingest"], full)]
+
+
+def _single(addresses: Mapping[str, str]) -> Row:
+    bodies = [json.dumps(event, separators=(",", ":")) for event in _events(500)]
+    rounds: dict[str, list[Outcome]] = {name: [] for name in addresses}
+    for _ in range(_ROUNDS):  # in turns, so that whatever else the machine does meets all alike
+        for name, address in addresses.items():
+            rounds[name].append(measure(Load(f"{address}/v1/feedback", bodies, seconds=_SECONDS)))
+    rate = {name: statistics.median(each.per_second for each in found) for name, found in rounds.items()}
+    failed = sum(each.failed for each in rounds["ingest"])
+    p99 = statistics.median(each.p99_ms for each in rounds["ingest"])
+    return Row(
+        "bench.ingest.single",
+        value=round(rate["ingest"]),
+        unit="events/s",
+        reference=round(rate["hello"]),
+        ratio=round(rate["ingest"] / rate["hello"], 3),
+        n=sum(each.requests for each in rounds["ingest"]),
+        note=(
+            f"64 connections, one worker; reference: a bare ASGI hello. {rate['ingest'] / rate['fastapi']:.1f} x a"
+            f" plain FastAPI handler ({rate['fastapi']:.0f}/s). p99 {p99:.0f} ms, {failed} failed"
+        ),
+    )
+
+
+def _batch(address: str, env: Mapping[str, str]) -> Row:
+    events = list(_events(_BATCH))
+    body = json.dumps(events, separators=(",", ":"))
+    values = "\n".join(json.dumps(_as_published(event), separators=(",", ":")) for event in events)
+    batches, raw = [], []
+    for _ in range(_ROUNDS):
+        load = Load(f"{address}/v1/feedback/batch", [body], connections=4, seconds=_SECONDS)
+        batches.append(measure(load))
+        command = [sys.executable, _REFERENCES, "produce", str(_SECONDS)]
+        done = subprocess.run(command, input=values, env=dict(env), capture_output=True, text=True, check=True)
+        raw.append(float(done.stdout))
+    rate = statistics.median(each.per_second for each in batches) * _BATCH
+    reference = statistics.median(raw)
+    failed = sum(each.failed for each in batches)
+    return Row(
+        "bench.ingest.batch",
+        value=round(rate),
+        unit="events/s",
+        reference=round(reference),
+        ratio=round(rate / reference, 3),
+        n=sum(each.requests for each in batches) * _BATCH,
+        note=(
+            f"batches of {_BATCH:,} as a JSON array, 4 connections, one worker; reference: librdkafka producing the"
+            f" same records. {failed} failed"
+        ),
+    )
+
+
+def _events(count: int) -> Iterator[dict[str, Any]]:
+    draw = random.Random(7)
+    for _ in range(count):
+        yield {
+            "event_id": str(UUID(int=draw.getrandbits(128), version=4)),
+            "model": "bench",
+            "kind": "correction",
+            "prediction_id": str(UUID(int=draw.getrandbits(128), version=4)),
+            "features": {
+                "carrier": draw.choice(["UA", "AA", "B6", "DL"]),
+                "origin": draw.choice(["EWR", "JFK", "LGA"]),
+                "distance": draw.randrange(100, 5000),
+                "hour": draw.randrange(24),
+                "month": draw.randrange(1, 13),
+                "wind_speed": round(draw.uniform(0, 30), 2),
+            },
+            "label": draw.choice(["on_time", "late"]),
+            "user_id": f"user-{draw.randrange(1000)}",
+            "source": "bench",
+            "occurred_at": "2026-11-24T12:00:00Z",
+        }
+
+
+def _as_published(event: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in event.items() if name != "user_id"}
+    return kept | {"user_hash": "0" * 32, "received_at": "2026-11-24T12:00:00.123456Z"}
+
+
+@contextmanager
+def _serving(name: str, env: Mapping[str, str]) -> Iterator[str]:
+    port = _free_port()
+    command = [sys.executable, "-m", "ingest"] if name == "ingest" else [sys.executable, _REFERENCES, name, str(port)]
+    process = subprocess.Popen(command, env={**env, "INGEST_PORT": str(port)})
+    try:
+        _wait_until_ready(process, f"http://127.0.0.1:{port}{'/readyz' if name == 'ingest' else '/'}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urlopen(url, timeout=1).close()
+            return
+        except URLError as error:
+            if getattr(error, "code", None) == 404:  # it serves, and has nothing there
+                return
+            time.sleep(0.05)
+    raise RuntimeError(f"{url} did not become ready within {timeout_s:g} s; its own output says why")
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
