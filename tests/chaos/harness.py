@@ -78,6 +78,11 @@ class Harness:
         self._ledgers = Ledgers()
         self.load = Load(stack.env, self._ledgers, plan.seed, plan.rates, ask_inference)
 
+    @property
+    def duplicates_sent(self) -> int:
+        """How many acknowledged events were sent again."""
+        return self._ledgers.feedback.duplicates + self._ledgers.predictions.duplicates
+
     def outcomes(self) -> Iterable[Outcome]:
         """One outcome after each fault of the plan, in its order."""
         for number, name in enumerate(self._plan.faults):
