@@ -192,10 +192,10 @@ def test_a_trigger_leads_to_a_better_champion_and_says_where_it_comes_from(lab: 
     assert raw is not None
     pinned = pl.read_parquet(raw)
     assert set(pinned["event_id"].drop_nulls()) == set(events)
-    assert set(pinned["origin"]) == {"base", "feedback"}
-    holdout = pinned.filter(pl.col("split") == "holdout")
-    assert set(holdout["origin"]) == {"feedback"}
-    assert holdout["occurred_at"].min() >= pinned.filter(pl.col("split") == "train")["occurred_at"].max()
+    assert set(pinned["_origin"]) == {"base", "feedback"}
+    holdout = pinned.filter(pl.col("_split") == "holdout")
+    assert set(holdout["_origin"]) == {"feedback"}
+    assert holdout["occurred_at"].min() >= pinned.filter(pl.col("_split") == "train")["occurred_at"].max()
     event = lab.latest()
     assert event is not None
     assert (event.action, event.model_version, event.previous_version) == (ModelAction.PROMOTED, "2", "1")

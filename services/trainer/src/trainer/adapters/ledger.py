@@ -88,7 +88,7 @@ def _metrics(submission: Submission) -> dict[str, float]:
         **submission.judgement.metrics,
         **counts,
         "rows": float(rows.height),
-        "rows_from_feedback": float((rows["origin"] == "feedback").sum()),
+        "rows_from_feedback": float((rows["_origin"] == "feedback").sum()),
         "holdout_rows": float(training_set.holdout.height),
         "rounds": float(submission.trained.served.rounds),
     }
@@ -104,7 +104,7 @@ def _training_input(submission: Submission) -> dict[str, Any]:
         name,
         submission.digest,
         submission.training_set_uri,
-        {**columns, "label": label, "weight": "double"},
+        {**columns, "label": label, "_weight": "double"},
         "training",
     )
 

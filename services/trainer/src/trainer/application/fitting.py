@@ -27,7 +27,7 @@ def table(spec: ModelSpec, rows: pl.DataFrame) -> Table:
     """`rows` (features, label, and weight if there is one) as numbers, by the function that serving uses."""
     columns = {name: rows[name].to_arrow() for name in spec.feature_names}
     labels = rows["label"].to_list()
-    weights = rows["weight"].to_numpy() if "weight" in rows.columns else pl.ones(rows.height, eager=True).to_numpy()
+    weights = rows["_weight"].to_numpy() if "_weight" in rows.columns else pl.ones(rows.height, eager=True).to_numpy()
     return Table(FeatureSchema(spec).matrix(columns), Answers(spec).targets(labels), weights)
 
 
@@ -58,6 +58,6 @@ def record(trained: Trained, digest: str, libraries: Mapping[str, str]) -> dict[
 
 
 def _rounds_aside(learner: Learner, spec: ModelSpec, training_set: TrainingSet, parameters: Parameters) -> int:
-    rows = split(training_set.rows.drop("split"), spec.training.holdout, None)
-    older, newest = rows.filter(pl.col("split") == "train"), rows.filter(pl.col("split") == "holdout")
+    rows = split(training_set.rows.drop("_split"), spec.training.holdout, None)
+    older, newest = rows.filter(pl.col("_split") == "train"), rows.filter(pl.col("_split") == "holdout")
     return learner.fit(spec, table(spec, older), parameters, spec.training.rounds, table(spec, newest)).rounds

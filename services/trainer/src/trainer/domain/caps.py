@@ -12,12 +12,12 @@ def cap_users(feedback: pl.DataFrame, share: float, other_weight: float) -> pl.D
     """
     if feedback.is_empty() or feedback["user_hash"].null_count() == feedback.height:
         return feedback
-    anonymous = float(feedback.filter(pl.col("user_hash").is_null())["weight"].sum())
-    per_user = feedback.filter(pl.col("user_hash").is_not_null()).group_by("user_hash").agg(pl.col("weight").sum())
-    limit = weight_limit(per_user["weight"].to_numpy(), share, other_weight + anonymous)
-    total = pl.col("weight").sum().over("user_hash")
+    anonymous = float(feedback.filter(pl.col("user_hash").is_null())["_weight"].sum())
+    per_user = feedback.filter(pl.col("user_hash").is_not_null()).group_by("user_hash").agg(pl.col("_weight").sum())
+    limit = weight_limit(per_user["_weight"].to_numpy(), share, other_weight + anonymous)
+    total = pl.col("_weight").sum().over("user_hash")
     factor = pl.when(pl.col("user_hash").is_not_null() & (total > limit)).then(limit / total).otherwise(1.0)
-    return feedback.with_columns((pl.col("weight") * factor).alias("weight"))
+    return feedback.with_columns((pl.col("_weight") * factor).alias("_weight"))
 
 
 def weight_limit(per_user: np.ndarray, share: float, others: float) -> float:

@@ -26,7 +26,7 @@ def weigh(feedback: pl.DataFrame, predictions: pl.DataFrame, spec: ModelSpec) ->
 
 
 def _shown(predictions: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    answered = pl.coalesce("predicted_at", "occurred_at")
+    answered = pl.coalesce("_predicted_at", "occurred_at")
     span = rows.select(answered.min().alias("first"), answered.max().alias("last")).row(0)
     return predictions.filter((pl.col("variant") != "shadow") & pl.col("occurred_at").is_between(*span))
 

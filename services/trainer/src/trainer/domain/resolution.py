@@ -18,7 +18,7 @@ def labelled(feedback: pl.DataFrame) -> pl.DataFrame:
     said_at = pl.min_horizontal("occurred_at", "received_at")
     return (
         feedback.filter(pl.col("kind").is_in(WORDS))
-        .with_columns(label.alias("label"), said_at.alias("said_at"))
+        .with_columns(label.alias("label"), said_at.alias("_said_at"))
         .filter(pl.col("label").is_not_null())
     )
 
@@ -29,7 +29,7 @@ def resolve(words: pl.DataFrame) -> pl.DataFrame:
     Of each user the latest word counts, and of the anonymous together the latest. The label that most of them
     give wins; among labels with as many, the one said last. The row that stays is the last that gave that label.
     """
-    order = ["said_at", "received_at", "event_id"]
+    order = ["_said_at", "received_at", "event_id"]
     alone = words.filter(pl.col("prediction_id").is_null())
     about = words.filter(pl.col("prediction_id").is_not_null()).sort(order)
     voter = pl.col("user_hash").fill_null("")

@@ -9,7 +9,8 @@ from flywheel_schemas.spec import ModelSpec
 from trainer.domain import caps, evidence_weights, resolution
 from trainer.domain.errors import CannotTrain
 
-PINNED = ("event_id", "label", "weight", "occurred_at", "origin", "kind", "split")
+# The leading underscore keeps them apart from features, whose names begin with a letter.
+PINNED = ("event_id", "label", "_weight", "occurred_at", "_origin", "kind", "_split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,12 @@ class TrainingSet:
     @property
     def holdout(self) -> pl.DataFrame:
         """Rows that early stopping and the gates look at."""
-        return self.rows.filter(pl.col("split") == "holdout")
+        return self.rows.filter(pl.col("_split") == "holdout")
 
     @property
     def train(self) -> pl.DataFrame:
         """Rows that the candidate learns from before the gates."""
-        return self.rows.filter(pl.col("split") == "train")
+        return self.rows.filter(pl.col("_split") == "train")
 
 
 def build(sources: Sources, spec: ModelSpec, known_events: frozenset[str] | None = None) -> TrainingSet:
@@ -47,12 +48,12 @@ def build(sources: Sources, spec: ModelSpec, known_events: frozenset[str] | None
     """
     feedback, notes = _taught(sources, spec)
     weights = evidence_weights.weigh(feedback, sources.predictions, spec)
-    feedback = feedback.with_columns(pl.Series("weight", weights.values, dtype=pl.Float64))
+    feedback = feedback.with_columns(pl.Series("_weight", weights.values, dtype=pl.Float64))
     base = _base_rows(sources.base, spec)
     feedback = caps.cap_users(feedback, spec.feedback.max_share_per_user, other_weight=float(base.height))
     merged = pl.concat([base, feedback.select(base.columns)], how="vertical")
     rows = split(_in_time(merged), spec.training.holdout, known_events)
-    counted = rows["split"].value_counts()
+    counted = rows["_split"].value_counts()
     if counted.height < 2:
         raise CannotTrain(
             f"{rows.height} rows are too few for training and holdout; give a base dataset or more feedback"
@@ -76,12 +77,12 @@ def split(rows: pl.DataFrame, share: float, known_events: frozenset[str] | None)
     # Every 1/share-th row: the fractional parts of multiples spread evenly and need no randomness.
     place = untimed.cum_sum() * share
     drawn = untimed & (place.floor() > (place - share).floor())
-    return rows.with_columns(pl.when(newest | drawn).then(pl.lit("holdout")).otherwise(pl.lit("train")).alias("split"))
+    return rows.with_columns(pl.when(newest | drawn).then(pl.lit("holdout")).otherwise(pl.lit("train")).alias("_split"))
 
 
 def unseen(known_events: frozenset[str]) -> pl.Expr:
     """Feedback rows that a model which learned from `known_events` has not seen."""
-    return (pl.col("origin") == "feedback") & ~pl.col("event_id").is_in(sorted(known_events))
+    return (pl.col("_origin") == "feedback") & ~pl.col("event_id").is_in(sorted(known_events))
 
 
 def _taught(sources: Sources, spec: ModelSpec) -> tuple[pl.DataFrame, dict[str, float | str]]:
@@ -100,7 +101,7 @@ def _taught(sources: Sources, spec: ModelSpec) -> tuple[pl.DataFrame, dict[str, 
         "without_features": resolved.height - complete.height,
     }
     return complete.with_columns(
-        pl.lit("feedback").alias("origin"), pl.col("said_at").alias("occurred_at"), pl.lit(1.0).alias("weight")
+        pl.lit("feedback").alias("_origin"), pl.col("_said_at").alias("occurred_at"), pl.lit(1.0).alias("_weight")
     ), notes
 
 
@@ -110,14 +111,14 @@ def _with_prediction(words: pl.DataFrame, predictions: pl.DataFrame, spec: Model
     shared = [*features, "predicted", "audited"]
     seen = predictions.select(
         "prediction_id",
-        *(pl.col(name).alias(f"_{name}") for name in shared),
-        pl.col("occurred_at").alias("predicted_at"),
+        *(pl.col(name).alias(f"_seen_{name}") for name in shared),
+        pl.col("occurred_at").alias("_predicted_at"),
     )
     joined = words.join(seen, on="prediction_id", how="left", maintain_order="left")
     own = pl.any_horizontal(pl.col(features).is_not_null())
-    taken = [pl.when(own).then(pl.col(name)).otherwise(pl.col(f"_{name}")).alias(name) for name in features]
-    known = [pl.coalesce(name, f"_{name}").alias(name) for name in ("predicted", "audited")]
-    return joined.with_columns(*taken, *known).drop([f"_{name}" for name in shared])
+    taken = [pl.when(own).then(pl.col(name)).otherwise(pl.col(f"_seen_{name}")).alias(name) for name in features]
+    known = [pl.coalesce(name, f"_seen_{name}").alias(name) for name in ("predicted", "audited")]
+    return joined.with_columns(*taken, *known).drop([f"_seen_{name}" for name in shared])
 
 
 def _base_rows(base: pl.DataFrame, spec: ModelSpec) -> pl.DataFrame:
@@ -129,13 +130,13 @@ def _base_rows(base: pl.DataFrame, spec: ModelSpec) -> pl.DataFrame:
         pl.lit(None, pl.String).alias("event_id"),
         *typed,
         pl.col("label").cast(label),
-        pl.lit(1.0).alias("weight"),
+        pl.lit(1.0).alias("_weight"),
         pl.col("occurred_at").cast(pl.Datetime("us", "UTC")),
-        pl.lit("base").alias("origin"),
+        pl.lit("base").alias("_origin"),
         pl.lit("base").alias("kind"),
     )
 
 
 def _in_time(rows: pl.DataFrame) -> pl.DataFrame:
     """Oldest first; at one time base before feedback, then by event. The order of equals is that of the file."""
-    return rows.sort(["occurred_at", "origin", "event_id"], nulls_last=False, maintain_order=True)
+    return rows.sort(["occurred_at", "_origin", "event_id"], nulls_last=False, maintain_order=True)
