@@ -11,6 +11,7 @@ from flywheel_schemas.spec import dump_spec
 from flywheel_schemas.tokens import TokenKeys
 from inference.adapters.copies import DiskCopies
 from inference.adapters.lightgbm_native import NativeBooster
+from inference.application.ask import Asker
 from inference.application.catalogue import Catalogue, NotServed, UnknownModel
 from inference.application.keep import Heard, Keeper, World
 from inference.application.ports import Booster, ModelRefused, SourceUnavailable
@@ -73,34 +74,35 @@ class Shop:
 
 
 class House:
-    def __init__(self, tmp_path: Path, poll_s: float) -> None:
+    def __init__(self, tmp_path: Path) -> None:
         self.shop, self.catalogue = Shop(tmp_path / "shop"), Catalogue()
         self._copies = tmp_path / "copies"
-        self._poll_s = poll_s
-        self._keepers: list[tuple[Keeper, threading.Thread]] = []
+        self._running: list[tuple[Keeper | Asker, threading.Thread]] = []
 
     def keeper(self) -> Keeper:
         self.close()
         shop, copies = self.shop, DiskCopies(self._copies, self.shop)
-        world = World(shop, shop, copies, shop, shop, TokenKeys("a key for tests only"))
+        world = World(shop, copies, shop, shop, TokenKeys("a key for tests only"))
         self.catalogue = Catalogue()
-        keeper = Keeper(self.catalogue, world, poll_s=self._poll_s)
-        thread = threading.Thread(target=keeper.run, daemon=True)
-        thread.start()
-        self._keepers.append((keeper, thread))
+        keeper = Keeper(self.catalogue, world, retry_s=0.05)
+        asker = Asker(shop, shop, self.catalogue, keeper.hear, every_s=0.05)
+        for works in (keeper, asker):
+            thread = threading.Thread(target=works.run, daemon=True)
+            thread.start()
+            self._running.append((works, thread))
         return keeper
 
     def close(self) -> None:
-        for keeper, thread in self._keepers:
-            keeper.stop()
+        for works, thread in self._running:
+            works.stop()
             thread.join(5.0)
             assert not thread.is_alive()
-        self._keepers.clear()
+        self._running.clear()
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path, poll_s=0.05)
+    made = House(tmp_path)
     yield made
     made.close()
 
@@ -223,7 +225,7 @@ def test_after_a_restart_the_registry_outranks_the_copy_and_a_younger_event_outr
 
 def test_a_model_without_a_version_is_known_but_not_served_and_another_is_unknown(house: House) -> None:
     house.keeper()
-    until(lambda: house.catalogue.models() == ["flights", "trips"])
+    until(lambda: house.catalogue.models() == ["flights", "trips"] and house.catalogue.unready() is None)
     with pytest.raises(NotServed, match="promoted"):
         house.catalogue.serving("trips")
     with pytest.raises(UnknownModel):

@@ -26,6 +26,7 @@ from inference.adapters.spool import Spool
 from inference.adapters.trial import TrialRun
 from inference.adapters.updates import Updates
 from inference.application.answer import AnswerQuestions
+from inference.application.ask import Asker
 from inference.application.catalogue import Catalogue
 from inference.application.keep import Keeper, World
 from inference.entrypoints import app as api
@@ -43,26 +44,31 @@ class _Background:
     keeper: Keeper
     updates: Updates
     courier: Courier
+    asker: Asker
     trial: TrialRun
     pool: ThreadPoolExecutor
-    thread: threading.Thread
+    threads: tuple[threading.Thread, ...]
 
     def start(self) -> None:
         self.courier.start()
-        self.thread.start()
+        for thread in self.threads:
+            thread.start()
         self.updates.start(self.keeper.hear)
 
     def stop(self) -> None:
         self.updates.close()
+        self.asker.stop()
         self.keeper.stop()
-        self.thread.join(10.0)
+        for thread in self.threads:
+            thread.join(10.0)
         self.pool.shutdown()
         self.courier.close()
         self.trial.close()
 
     def dead(self) -> str | None:
         """Why the process should be restarted."""
-        return None if self.thread.is_alive() else "the thread that keeps models up to date has ended; restart"
+        ended = [thread.name for thread in self.threads if not thread.is_alive()]
+        return f"a thread that never ends has ended: {', '.join(ended)}; restart" if ended else None
 
 
 def build(settings: Settings) -> ASGIApp:
@@ -114,22 +120,22 @@ def _background(
     settings: Settings, catalogue: Catalogue, courier: Courier, measures: Measures, token_keys: TokenKeys
 ) -> _Background:
     own, trial, registry = settings.own, TrialRun(), Registry(settings.registry)
-    world = World(
-        RegistryChampions(registry),
-        KnownSpecs(Lake(settings.lake), own.specs_dir),
-        DiskCopies(own.cache_dir, registry.artifacts),
-        trial,
-        measures,
-        token_keys,
-    )
-    keeper = Keeper(catalogue, world, poll_s=own.registry_poll_s)
+    champions = RegistryChampions(registry)
+    copies = DiskCopies(own.cache_dir, registry.artifacts)
+    keeper = Keeper(catalogue, World(champions, copies, trial, measures, token_keys))
+    specs = KnownSpecs(Lake(settings.lake), own.specs_dir)
+    asker = Asker(champions, specs, catalogue, keeper.hear, every_s=own.registry_poll_s)
     return _Background(
         keeper,
         Updates(settings.kafka),
         courier,
+        asker,
         trial,
         ThreadPoolExecutor(own.threads, thread_name_prefix="predict"),
-        threading.Thread(target=keeper.run, name="model-keeper", daemon=True),
+        tuple(
+            threading.Thread(target=work, name=name, daemon=True)
+            for name, work in (("model-keeper", keeper.run), ("registry-asker", asker.run))
+        ),
     )
 
 

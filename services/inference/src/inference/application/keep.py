@@ -2,7 +2,7 @@
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,6 @@ from inference.application.ports import (
     ModelRefused,
     OpensBoosters,
     SourceUnavailable,
-    Specs,
     Watches,
 )
 from inference.application.served import ServedModel, make_served
@@ -39,11 +38,21 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the registry has just said; `problem` says why it did not."""
+
+    claims: Sequence[Claim]
+    problem: str | None = None
+
+
+Message = Heard | Asked | None
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """What the keeper works with."""
 
     champions: Champions
-    specs: Specs
     copies: Copies
     boosters: OpensBoosters
     watches: Watches
@@ -57,24 +66,29 @@ class Keeper:
     """
 
     def __init__(
-        self, catalogue: Catalogue, world: World, *, poll_s: float, now_s: Callable[[], float] = time.monotonic
+        self,
+        catalogue: Catalogue,
+        world: World,
+        *,
+        retry_s: float = 5.0,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
         self._world = world
-        self._poll_s = poll_s
+        self._retry_s = retry_s
         self._now_s = now_s
-        self._inbox: queue.Queue[Heard | None] = queue.Queue()
+        self._inbox: queue.Queue[Message] = queue.Queue()
         self._standing: dict[str, Claim] = {}
         self._registry_said: dict[str, str] = {}
         self._owed: dict[str, float] = {}
 
-    def hear(self, heard: Heard) -> None:
-        """Take an event; from any thread."""
-        self._inbox.put(heard)
+    def hear(self, message: Message) -> None:
+        """Take an event or the registry's answer; from any thread."""
+        self._inbox.put(message)
 
     @property
     def behind(self) -> bool:
-        """Whether events wait to be settled."""
+        """Whether something waits to be settled."""
         return not self._inbox.empty()
 
     def stop(self) -> None:
@@ -82,65 +96,52 @@ class Keeper:
         self._inbox.put(None)
 
     def run(self) -> None:
-        """Load the copies on disk, ask the registry, then follow events until `stop`; ask again every `poll_s`."""
+        """Load the copies on disk, then settle what is heard until `stop`."""
         for claim in self._world.copies.last_served():
             self._settle(replace(claim, at=_BEFORE_ALL))
-        self.ask()
-        asked_s = self._now_s()
         while True:
-            wait_s = self._pause_s(asked_s)
             try:
-                heard = self._inbox.get(timeout=max(wait_s, 0.001))
+                first = self._inbox.get(timeout=self._pause_s())
             except queue.Empty:
                 self._retry()
-                if self._now_s() - asked_s >= self._poll_s:
-                    self.ask()
-                    asked_s = self._now_s()
                 continue
-            if not self._take([heard, *self._waiting()]):
+            waiting = [first, *self._waiting()]
+            if None in waiting:
                 return
+            for message in waiting:
+                if isinstance(message, Asked):
+                    self._settle_registry(message)
+            self._settle_events([message for message in waiting if isinstance(message, Heard)])
 
-    def ask(self) -> None:
-        """Ask registry and specs once, and act on what they say."""
-        try:
-            claims = self._world.champions.all()
-        except SourceUnavailable as exc:
-            if self._catalogue.registry_said(str(exc)):
-                log.warning("registry_unavailable", reason=str(exc))
-        else:
-            for claim in claims:
-                last_seen = self._registry_said.get(claim.model)
-                if registry_wins(claim, last_seen=last_seen, standing=self._standing.get(claim.model)):
-                    self._settle(claim)
-                self._registry_said[claim.model] = claim.version
-            self._catalogue.registry_said(None)
-        try:
-            self._catalogue.describe(self._world.specs.known())
-        except SourceUnavailable as exc:
-            log.warning("specs_unavailable", reason=str(exc))
-
-    def _waiting(self) -> list[Heard | None]:
-        waiting: list[Heard | None] = []
+    def _waiting(self) -> list[Message]:
+        waiting: list[Message] = []
         while not self._inbox.empty():
             waiting.append(self._inbox.get_nowait())
         return waiting
 
-    def _take(self, heard: list[Heard | None]) -> bool:
-        """Settle the last claim of each model; False when asked to stop."""
+    def _settle_registry(self, asked: Asked) -> None:
+        for claim in asked.claims:
+            last_seen = self._registry_said.get(claim.model)
+            if registry_wins(claim, last_seen=last_seen, standing=self._standing.get(claim.model)):
+                self._settle(claim)
+            self._registry_said[claim.model] = claim.version
+        if self._catalogue.registry_said(asked.problem) and asked.problem:
+            log.warning("registry_unavailable", reason=asked.problem)
+
+    def _settle_events(self, heard: Sequence[Heard]) -> None:
+        """Settle the last claim of each model."""
         latest: dict[str, tuple[Claim, bool]] = {}
         for each in heard:
-            if each is None:
-                return False
             if (claim := claim_of(each.event)) is not None:
                 latest[claim.model] = (claim, each.live)
         for model, (claim, live) in latest.items():
             if event_wins(claim, live=live, standing=self._standing.get(model)):
                 self._settle(claim)
-        return True
 
-    def _pause_s(self, asked_s: float) -> float:
-        until_poll = self._poll_s - (self._now_s() - asked_s)
-        return min([until_poll, *(due - self._now_s() for due in self._owed.values())])
+    def _pause_s(self) -> float | None:
+        if not self._owed:
+            return None
+        return max(min(self._owed.values()) - self._now_s(), 0.001)
 
     def _retry(self) -> None:
         for model, due in list(self._owed.items()):
@@ -160,7 +161,7 @@ class Keeper:
         except ModelRefused as exc:
             self._give_up(claim, LoadState.REFUSED, f"refused ({exc.kind}): {exc}", exc.kind)
         except SourceUnavailable as exc:
-            self._owed[claim.model] = self._now_s() + min(5.0, self._poll_s)
+            self._owed[claim.model] = self._now_s() + self._retry_s
             self._give_up(claim, LoadState.UNAVAILABLE, str(exc), "unavailable")
         else:
             self._catalogue.install(served)

@@ -1,0 +1,428 @@
+"""Inference as a process of its own against a real Kafka, object store and registry."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import lightgbm
+import numpy as np
+import pytest
+from confluent_kafka import Consumer
+from features import Answers, FeatureSchema
+from flywheel_local.stack import Stack
+from flywheel_schemas.events import ModelAction, ModelUpdated, Prediction
+from flywheel_schemas.spec import FeatureSpec, LabelSpec, ModelSpec
+from flywheel_schemas.topics import MODEL_UPDATED, PREDICTIONS
+from kafka_runtime.publisher import Publisher
+from kafka_runtime.settings import KafkaSettings
+from registry import Candidate, ModelVersion, Registry, RegistrySettings, VersionState
+from registry.packaging import write_model_folder
+
+NOWHERE = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+# uvicorn ends by the signal it was sent once all is done.
+ENDED_BY_SIGTERM = (0, -signal.SIGTERM)
+CARRIERS = ("UA", "AA", "B6")
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 60.0, what: str = "it") -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come to pass within {timeout_s:g} s"
+        time.sleep(0.02)
+
+
+class Workshop:
+    """Trains, registers and promotes versions of a model of its own, as the trainer does."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.name = f"m-{uuid.uuid4().hex[:12]}"
+        self.spec = ModelSpec(
+            name=self.name,
+            task="binary",
+            label=LabelSpec(name="late", values=("on_time", "late"), positive="late"),
+            features=(
+                FeatureSpec(name="carrier", type="category", values=CARRIERS, required=True),
+                FeatureSpec(name="distance", type="number", range=(0.0, 6000.0)),
+            ),
+        )
+        secrets = {"aws_access_key_id": env["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": env["AWS_SECRET_ACCESS_KEY"]}
+        self.registry = Registry(
+            RegistrySettings(
+                mlflow_tracking_uri=env["MLFLOW_TRACKING_URI"], s3_endpoint_url=env["S3_ENDPOINT_URL"], **secrets
+            )
+        )
+        self._kafka = env["KAFKA_BOOTSTRAP_SERVERS"]
+        self._schema = FeatureSchema(self.spec)
+        self.boosters: dict[str, lightgbm.Booster] = {}
+
+    def register(self) -> ModelVersion:
+        booster = self._train(len(self.boosters) + 1)
+        run = self.registry.run_store.start(self.name, "test", {})
+        with tempfile.TemporaryDirectory() as folder:
+            digest = write_model_folder(Path(folder), self.spec, booster.model_to_string(), [], run.run_id)
+            version = self.registry.register(
+                Candidate(self.name, run.run_id, Path(folder), digest, None, "hash", {}, {}, [], "", "test")
+            )
+        self.boosters[version.version] = booster
+        return version
+
+    def promote(self, version: ModelVersion) -> None:
+        self.note(version)
+        self.announce(version)
+
+    def note(self, version: ModelVersion) -> None:
+        self.registry.set_state(
+            self.name, version.version, VersionState.PROMOTED, traffic_percent=100.0, reason="test", who="test"
+        )
+        self.registry.set_champion(self.name, version.version)
+
+    def announce(self, version: ModelVersion) -> None:
+        event = ModelUpdated(
+            model=self.name,
+            model_version=version.version,
+            action=ModelAction.PROMOTED,
+            traffic_percent=100.0,
+            champion=version.version,
+            run_id=version.run_id,
+            training_set_hash="hash",
+            artifact_uri=version.artifact_uri,
+            artifact_sha256=version.artifact_sha256,
+            occurred_at=datetime.now(UTC),
+        )
+        publisher = Publisher(KafkaSettings(bootstrap_servers=self._kafka), "/test")
+        publisher.publish(MODEL_UPDATED, self.name, event)
+        publisher.close()
+
+    def score(self, version: str, instance: Mapping[str, Any]) -> float:
+        row = self._schema.matrix({name: [value] for name, value in instance.items()})
+        return float(np.asarray(self.boosters[version].predict(row))[0])
+
+    def _train(self, seed: int) -> lightgbm.Booster:
+        rng = np.random.default_rng(seed)
+        matrix = np.column_stack([rng.integers(0, 3, 500), rng.uniform(0, 6000, 500)])
+        labels = rng.choice(["on_time", "late"], 500).tolist()
+        data = lightgbm.Dataset(matrix, Answers(self.spec).targets(labels), feature_name=list(self.spec.feature_names))
+        return lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1, "seed": seed}, data, 15)
+
+
+@dataclass
+class Replica:
+    """One `python -m inference`."""
+
+    env: dict[str, str]
+    home: Path
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.env['INFERENCE_PORT']}"
+
+    def start(self, **changes: str) -> "Replica":
+        with (self.home / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "inference"], env=self.env | changes, stderr=log, cwd=self.home
+            )
+        until(self._listens, what=f"a listening replica (see {self.home}/log)")
+        return self
+
+    def ready(self, **changes: str) -> "Replica":
+        self.start(**changes)
+        until(lambda: self.get("/readyz").status_code == 200, what="readiness")
+        return self
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", timeout=10.0)
+
+    def predict(self, model: str, *instances: dict[str, Any]) -> httpx.Response:
+        return httpx.post(f"{self.url}/v1/models/{model}/predict", json={"instances": instances}, timeout=10.0)
+
+    def champion(self, model: str) -> str | None:
+        found = self.get(f"/v1/models/{model}")
+        return found.json()["champion"] if found.status_code == 200 else None
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(40.0)
+
+    def _listens(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.home / "log").read_text()
+        try:
+            return self.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture
+def replica(fresh_env: dict[str, str], tmp_path: Path) -> Iterator[Replica]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {**os.environ, **fresh_env, "FEEDBACK_TOKEN_KEY": "a key for tests only", "INFERENCE_PORT": str(port)}
+    env |= {"INFERENCE_CACHE_DIR": str(tmp_path / "models"), "INFERENCE_SPOOL_DIR": str(tmp_path / "spool")}
+    env.pop("API_KEYS_FILE", None)
+    made = Replica(env, tmp_path)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.end(signal.SIGKILL)
+
+
+class Load:
+    """Clients that ask again as soon as they are answered, until stopped."""
+
+    def __init__(self, replica: Replica, model: str, clients: int = 6) -> None:
+        self.answers: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.failures: list[str] = []
+        self._url, self._stopping = f"{replica.url}/v1/models/{model}/predict", threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, number: int) -> None:
+        rng = np.random.default_rng(number)
+        with httpx.Client(timeout=20.0) as client:
+            while not self._stopping.is_set():
+                instance = {"carrier": CARRIERS[int(rng.integers(3))], "distance": float(rng.uniform(0, 6000))}
+                try:
+                    response = client.post(self._url, json={"instances": [instance]})
+                except httpx.ConnectError:
+                    return  # the process no longer listens: nothing was asked of it
+                except httpx.TransportError as exc:
+                    self.failures.append(repr(exc))
+                    return
+                if response.status_code != 200:
+                    self.failures.append(f"{response.status_code} {response.text}")
+                    continue
+                self.answers.append((instance, response.json()["predictions"][0]))
+
+
+def test_versions_are_swapped_under_load_without_a_failed_request(stack: Any, replica: Replica) -> None:
+    workshop = Workshop(stack.env)
+    versions = [workshop.register() for _ in range(2)]
+    workshop.promote(versions[0])
+    replica.ready()
+    with Load(replica, workshop.name) as load:
+        for turn in range(1, 9):
+            version = versions[turn % 2]
+            workshop.announce(version)
+            until(lambda wanted=version.version: replica.champion(workshop.name) == wanted, what="the swap")
+            answered = len(load.answers)
+            until(lambda n=answered: len(load.answers) > n + 50, what="answers after the swap")
+    assert load.failures == []
+    assert {answer["model_version"] for _, answer in load.answers} == {"1", "2"}
+    for instance, answer in load.answers[:: max(1, len(load.answers) // 300)]:
+        assert answer["scores"]["late"] == workshop.score(answer["model_version"], instance)
+
+
+def test_a_replica_that_is_told_to_end_answers_all_that_it_was_asked(stack: Any, replica: Replica) -> None:
+    workshop = Workshop(stack.env)
+    workshop.promote(workshop.register())
+    replica.ready()
+    with Load(replica, workshop.name, clients=12) as load:
+        until(lambda: len(load.answers) > 200, what="load")
+        assert replica.end() in ENDED_BY_SIGTERM
+    assert load.failures == []
+    delivered = predictions_of(stack.kafka, workshop.name)
+    assert {answer["prediction_id"] for _, answer in load.answers} == {str(one.prediction_id) for one in delivered}
+
+
+def test_it_starts_without_kafka_without_the_registry_and_without_both_but_not_without_a_copy_too(
+    stack: Any, replica: Replica
+) -> None:
+    workshop = Workshop(stack.env)
+    workshop.promote(workshop.register())
+    instance = {"carrier": "UA", "distance": 5.0}
+    away = {
+        "no Kafka": {"KAFKA_BOOTSTRAP_SERVERS": NOWHERE["KAFKA_BOOTSTRAP_SERVERS"]},
+        "no registry": {"MLFLOW_TRACKING_URI": NOWHERE["MLFLOW_TRACKING_URI"]},
+    }
+    for what, missing in away.items():
+        replica.start(**missing, INFERENCE_CACHE_DIR=str(replica.home / what))
+        until(lambda: replica.champion(workshop.name) == "1", what=f"a champion with {what}")
+        until(lambda: replica.get("/readyz").status_code == 200, what=f"readiness with {what}")
+        assert replica.predict(workshop.name, instance).status_code == 200
+        replica.end(signal.SIGKILL)  # a copy must be there however the process ended
+
+    replica.ready(**NOWHERE, S3_ENDPOINT_URL="http://127.0.0.1:1", INFERENCE_CACHE_DIR=str(replica.home / "no Kafka"))
+    [answer] = replica.predict(workshop.name, instance).json()["predictions"]
+    assert answer["scores"]["late"] == workshop.score("1", instance)
+    replica.end(signal.SIGKILL)
+
+    replica.start(**NOWHERE, INFERENCE_CACHE_DIR=str(replica.home / "nothing"))
+    until(lambda: "does not answer" in replica.get("/readyz").text, what="a reason")
+    unready = replica.get("/readyz")
+    assert unready.status_code == 503
+    for word in ("registry", "model-updated", "no copy", "MLFLOW_TRACKING_URI", "KAFKA_BOOTSTRAP_SERVERS"):
+        assert word in unready.json()["checks"]["models"]
+    assert replica.predict(workshop.name, instance).status_code == 404
+    assert replica.get("/healthz").status_code == 200
+
+
+def test_a_damaged_artifact_is_refused_and_told_of_and_the_old_version_serves_on(stack: Any, replica: Replica) -> None:
+    workshop = Workshop(stack.env)
+    first, second = workshop.register(), workshop.register()
+    workshop.promote(first)
+    replica.ready()
+    text = workshop.registry.artifacts.get(second.artifact_uri, "model.txt")
+    workshop.registry.artifacts.put_all(second.artifact_uri, {"model.txt": text[:-200]})
+    workshop.promote(second)
+
+    def refused() -> bool:
+        return any(v["state"] == "refused" for v in replica.get(f"/v1/models/{workshop.name}").json()["versions"])
+
+    until(refused, what="a refusal")
+    shown = replica.get(f"/v1/models/{workshop.name}").json()
+    assert shown["champion"] == "1"
+    [reason] = [version["reason"] for version in shown["versions"] if version["version"] == "2"]
+    assert "sha256" in reason
+    assert replica.predict(workshop.name, {"carrier": "AA"}).json()["predictions"][0]["model_version"] == "1"
+    assert f"{workshop.name} version 2" in replica.get("/readyz").json()["checks"]["models"]
+    assert replica.get("/v2/health/ready").status_code == 200
+    metrics = replica.get("/metrics").text
+    assert f'flywheel_inference_refused_total{{kind="corrupt",model="{workshop.name}"}}' in metrics
+    workshop.registry.artifacts.put_all(second.artifact_uri, {"model.txt": text})
+    workshop.announce(second)
+    until(lambda: replica.champion(workshop.name) == "2", what="the mended version")
+    assert replica.get("/readyz").status_code == 200
+
+
+def test_a_file_that_crashes_lightgbm_takes_nothing_down(stack: Any, replica: Replica) -> None:
+    workshop = Workshop(stack.env)
+    first, second = workshop.register(), workshop.register()
+    workshop.promote(first)
+    replica.ready()
+    half = workshop.registry.artifacts.get(second.artifact_uri, "model.txt")[:1500]
+    workshop.registry.artifacts.put_all(second.artifact_uri, {"model.txt": half})
+    import dataclasses
+    import hashlib
+
+    workshop.announce(dataclasses.replace(second, artifact_sha256=hashlib.sha256(half).hexdigest()))
+    until(lambda: "crashed" in replica.get("/readyz").text, what="a refusal")
+    assert replica.predict(workshop.name, {"carrier": "AA"}).json()["predictions"][0]["model_version"] == "1"
+
+
+def test_bad_requests_get_problems_that_name_what_to_mend(stack: Any, replica: Replica) -> None:
+    workshop = Workshop(stack.env)
+    replica.env["MODEL_SPECS_DIR"] = str(replica.home / "specs")
+    (replica.home / "specs").mkdir()
+    (replica.home / "specs/later.yaml").write_text(
+        "name: later\ntask: regression\nlabel: {name: y}\nfeatures: [{name: x, type: number}]\n"
+    )
+    workshop.promote(workshop.register())
+    replica.ready()
+    good, path = {"carrier": "UA"}, f"/v1/models/{workshop.name}/predict"
+    response = replica.predict(workshop.name, good, good, good, {"carrier": "ZZ", "distance": -1})
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert [error["pointer"] for error in response.json()["errors"]] == [
+        "/instances/3/carrier",
+        "/instances/3/distance",
+    ]
+    assert replica.predict("nobody", good).status_code == 404
+    until(lambda: replica.predict("later", {"x": 1}).status_code == 503, what="a known model")
+    assert "promoted" in replica.predict("later", {"x": 1}).json()["detail"]
+
+    def post(body: bytes, kind: str = "application/json", query: str = "") -> httpx.Response:
+        return httpx.post(f"{replica.url}{path}{query}", content=body, headers={"content-type": kind})
+
+    assert post(b"{}", "text/plain").status_code == 415
+    assert post(b"{").status_code == 400
+    assert post(b" " * (16 * 1024 * 1024 + 1)).status_code == 413
+    assert post(b'{"instances":[{"carrier":"UA"}]}', query="?explain=maybe").status_code == 422
+    for body in (
+        b"\xff",
+        b"[" * 200_000,
+        b'{"instances":[{"carrier":NaN}]}',
+        b'{"instances":[{"carrier":"UA"}]}x',
+        b"",
+    ):
+        assert post(body).status_code == 400
+    explained = post(b'{"instances":[{"carrier":"UA"}]}', query="?explain=true").json()["predictions"][0]
+    assert set(explained["contributions"]) == {"carrier", "distance"}
+    paths = replica.get("/openapi.json").json()["paths"]
+    assert set(paths["/v1/models/{model}/predict"]["post"]["responses"]) >= {"200", "404", "422", "503"}
+    large = replica.predict(workshop.name, *[good] * 3000).json()["predictions"]
+    assert len({answer["prediction_id"] for answer in large}) == 3000
+
+
+def test_predictions_are_spooled_while_kafka_is_away_and_arrive_in_order_when_it_is_back(
+    stack: Any, replica: Replica, tmp_path: Path
+) -> None:
+    servers = ("S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    own = Stack(tmp_path / "stack", given={name: stack.env[name] for name in servers})
+    own.stop_with_parent()
+    try:
+        own.start_servers()
+        replica.env |= {"KAFKA_BOOTSTRAP_SERVERS": own.env["KAFKA_BOOTSTRAP_SERVERS"]}
+        workshop = Workshop(own.env)
+        workshop.promote(workshop.register())
+        replica.ready()
+        asked = ask_in_turn(replica, workshop.name, 50)
+        own.kill("kafka")
+        asked += ask_in_turn(replica, workshop.name, 200)
+        until(lambda: any((tmp_path / "spool").iterdir()), what="a spool")
+        asked += ask_in_turn(replica, workshop.name, 50)
+        replica.end(signal.SIGKILL)  # what is spooled outlives the process
+        replica.start()
+        until(lambda: replica.champion(workshop.name) == "1", what="the copy")
+        own.restart("kafka")
+        asked += ask_in_turn(replica, workshop.name, 50)
+        until(lambda: not any((tmp_path / "spool").iterdir()), what="an empty spool")
+        assert replica.end() in ENDED_BY_SIGTERM
+        arrived = [str(one.prediction_id) for one in predictions_of(own.env["KAFKA_BOOTSTRAP_SERVERS"], workshop.name)]
+    finally:
+        own.stop()
+    lost = set(asked) - set(arrived)
+    assert lost == set()
+
+
+def ask_in_turn(replica: Replica, model: str, count: int) -> list[str]:
+    found = []
+    for _ in range(count):
+        response = replica.predict(model, {"carrier": "UA"})
+        assert response.status_code == 200
+        found.append(response.json()["predictions"][0]["prediction_id"])
+    return found
+
+
+def predictions_of(kafka: str, model: str) -> list[Prediction]:
+    """Everything in the topic predictions about `model`; within each partition in order."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": uuid.uuid4().hex, "enable.partition.eof": True})
+    try:
+        partitions = consumer.list_topics(PREDICTIONS.name, timeout=10).topics[PREDICTIONS.name].partitions
+        from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+        consumer.assign([TopicPartition(PREDICTIONS.name, number, OFFSET_BEGINNING) for number in partitions])
+        found, open_partitions = [], set(partitions)
+        while open_partitions:
+            message = consumer.poll(10.0)
+            assert message is not None, "the topic cannot be read to its end"
+            if message.error():
+                open_partitions.discard(message.partition())
+            elif json.loads(message.value())["model"] == model:
+                found.append(Prediction.parse(message.value()))
+        return found
+    finally:
+        consumer.close()
