@@ -31,7 +31,10 @@ MAX_TEXT_CHARS = 256
 
 
 def _to_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from exc
 
 
 def _no_lone_surrogates(text: str) -> str:
