@@ -20,11 +20,7 @@ THANKS = "Thank you. Your feedback was received and may improve the model."
 _BEFORE_ID = b'{"event_id":"'
 _AFTER_ID = f'","status":"accepted","message":"{THANKS}"}}'.encode()
 _LENGTH = str(len(_BEFORE_ID) + 36 + len(_AFTER_ID)).encode()
-_START = {
-    "type": "http.response.start",
-    "status": 202,
-    "headers": [(b"content-type", b"application/json"), (b"content-length", _LENGTH)],
-}
+_HEADERS = ((b"content-type", b"application/json"), (b"content-length", _LENGTH))
 Head = dict[bytes, bytes]
 
 
@@ -65,7 +61,8 @@ class FeedbackRoute:
             return
         TALLY.accepted(event.model)
         TALLY.answered(PATH, 202)
-        await send(_START)
+        # A list of its own: what stands around the application may add to it.
+        await send({"type": "http.response.start", "status": 202, "headers": list(_HEADERS)})
         await send({"type": "http.response.body", "body": _BEFORE_ID + event.event_id.encode() + _AFTER_ID})
 
     def _check(self, head: Head) -> None:
