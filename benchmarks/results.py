@@ -35,12 +35,16 @@ def write(name: str, rows: Sequence[Row], folder: Path = FOLDER, console: Consol
     draft = path.with_suffix(f".{os.getpid()}.draft")
     draft.write_text(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(path)
-    (console or Console()).print(table(name, rows))
+    shown = console or Console()
+    shown.print(table(name, rows))
+    for row in rows:
+        if row.note:
+            shown.print(f"{row.name}: {row.note}", style="dim", highlight=False, soft_wrap=True)
     return path
 
 
 def table(title: str, rows: Sequence[Row]) -> Table:
-    """The rows as a table; columns that no row uses are left out."""
+    """The rows as a table without their notes; columns that no row uses are left out."""
     shown = Table(title=title, title_justify="left")
     cells = {
         "name": [row.name for row in rows],
@@ -49,7 +53,6 @@ def table(title: str, rows: Sequence[Row]) -> Table:
         "reference": [figure(row.reference) for row in rows],
         "ratio": [figure(row.ratio) for row in rows],
         "n": [figure(row.n) for row in rows],
-        "note": [row.note or "" for row in rows],
     }
     used = [name for name, column in cells.items() if any(column)]
     for name in used:

@@ -80,24 +80,30 @@ def _run_until_it_dies(stack: Stack, boundary: str, nth: int) -> None:
 
 def _zombie(scene: Scene) -> float:
     """One processor stops for longer than its session while another takes over; then it goes on, none the wiser."""
-    second = f"{PROCESSOR}-2"
-    scene.stack.scale(PROCESSOR, 2)
-    first_pid = scene.stack.pid(PROCESSOR)
-    if first_pid is None or scene.stack.pid(second) is None:
-        raise AssertionError("two processors should run")
-    injured = time.monotonic()
-    os.kill(first_pid, signal.SIGSTOP)
+    injured = 0.0
+    for _ in range(scene.repeats):
+        scene.stack.scale(PROCESSOR, 2)
+        first_pid = scene.stack.pid(PROCESSOR)
+        if first_pid is None or scene.stack.pid(f"{PROCESSOR}-2") is None:
+            raise AssertionError("two processors should run")
+        time.sleep(scene.rng.uniform(1.0, 3.0))
+        injured = time.monotonic()
+        _stopped_until_taken_over(scene.stack, first_pid)
+        time.sleep(scene.rng.uniform(3.0, 6.0))
+        scene.stack.scale(PROCESSOR, 1)
+        # A zombie may well decide to die; supervision starts it again.
+        scene.stack.restart(PROCESSOR)
+    return injured
+
+
+def _stopped_until_taken_over(stack: Stack, pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
     try:
         # Only when the other one has all partitions does everything that lies there now get settled.
-        marks = {topic: lookups.ends(scene.stack.env, topic) for topic in ("feedback-events", "predictions")}
-        until(lambda: all(_settled(scene.stack.env, topic, mark) for topic, mark in marks.items()), 120, "a take-over")
+        marks = {topic: lookups.ends(stack.env, topic) for topic in ("feedback-events", "predictions")}
+        until(lambda: all(_settled(stack.env, topic, mark) for topic, mark in marks.items()), 120, "a take-over")
     finally:
-        os.kill(first_pid, signal.SIGCONT)
-    time.sleep(scene.rng.uniform(3.0, 6.0))
-    scene.stack.scale(PROCESSOR, 1)
-    # A zombie may well decide to die; supervision starts it again.
-    scene.stack.restart(PROCESSOR)
-    return injured
+        os.kill(pid, signal.SIGCONT)
 
 
 def _settled(env: Mapping[str, str], topic: str, marks: Mapping[int, int]) -> bool:

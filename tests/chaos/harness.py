@@ -13,7 +13,7 @@ from tests.chaos import lookups, traffic
 from tests.chaos.faults import FAULTS, Fault, Scene
 from tests.chaos.load import Ledgers, Load, Rates
 from tests.chaos.reconcile import Account, reconcile
-from tests.chaos.waiting import until
+from tests.chaos.waiting import comes_true, until
 
 _TOPICS = ("feedback-events", "predictions")
 _QUIET_S = 1.5
@@ -39,17 +39,24 @@ class Outcome:
     recovery_s: float
     feedback: Account
     predictions: Account
+    triggers: Account | None = None
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """The accounts by what they are about."""
+        always = {"feedback": self.feedback, "predictions": self.predictions}
+        return always | ({"triggers": self.triggers} if self.triggers else {})
 
     @property
     def balanced(self) -> bool:
         """Whether nothing was lost, doubled or invented so far."""
-        return self.feedback.balanced and self.predictions.balanced
+        return all(account.balanced for account in self.accounts.values())
 
     def rows(self) -> list[Row]:
         """The outcome as results: `chaos.<fault>.lost | doubled | recovery`."""
-        accounts = (self.feedback, self.predictions)
+        accounts = list(self.accounts.values())
         n = sum(account.acknowledged for account in accounts)
-        note = f"feedback: {self.feedback.in_words()}; predictions: {self.predictions.in_words()}"
+        note = "; ".join(f"{name}: {account.in_words()}" for name, account in self.accounts.items())
         invented = sum(len(account.invented) for account in accounts)
         return [
             Row(f"chaos.{self.fault}.lost", sum(len(a.lost) for a in accounts), "events", n=n, note=note),
@@ -75,6 +82,7 @@ class Harness:
         self._stack = stack
         self._plan = plan
         self._say = say
+        self._trains = ask_inference
         self._ledgers = Ledgers()
         self.load = Load(stack.env, self._ledgers, plan.seed, plan.rates, ask_inference)
 
@@ -99,7 +107,8 @@ class Harness:
             recovery_s = time.monotonic() - injured
         self._say(f"{fault.name}: account")
         self._wait_until_drained()
-        return Outcome(fault.name, recovery_s, self.account_of_feedback(), self.account_of_predictions())
+        triggers = self.account_of_triggers() if self._trains else None
+        return Outcome(fault.name, recovery_s, self.account_of_feedback(), self.account_of_predictions(), triggers)
 
     def _wait_until_settled(self, what: str) -> None:
         """Until the processor has settled all that lies in Kafka now."""
@@ -143,3 +152,14 @@ class Harness:
             "dead letters": lookups.dead_letters_by_key(env, "predictions"),
         }
         return reconcile(published | ledger.acknowledged(), published | ledger.sent(), places)
+
+    def account_of_triggers(self) -> Account:
+        """Every trigger of the lake's log ends in exactly one finished training."""
+        env = self._stack.env
+
+        def account() -> Account:
+            logged = lookups.triggers(env, traffic.MODEL)
+            return reconcile(logged, logged, {"outcomes": lookups.outcomes_by_trigger(env, traffic.MODEL)})
+
+        comes_true(lambda: not account().lost, self._plan.recovery_timeout_s, every_s=1.0)
+        return account()

@@ -1,10 +1,12 @@
 """Another reader's view of what is where: Polars on the Delta log's live files, and Kafka itself."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import boto3
+import httpx
 import polars as pl
 from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER
 from kafka_runtime import cloud_events, tail
@@ -57,6 +59,28 @@ def committed(env: Env, topic: str) -> dict[int, int]:
 def ends(env: Env, topic: str) -> dict[int, int]:
     """Where each partition ends now; empty ones are left out."""
     return {p: end for p, end in tail.end_offsets(kafka(env), topic).items() if end}
+
+
+def triggers(env: Env, model: str) -> set[str]:
+    """The ids of all triggers that the lake's log holds."""
+    bucket, _, prefix = f"{env['LAKE_URI']}/{model}/_flywheel/triggers/".removeprefix("s3://").partition("/")
+    s3 = _s3(env)
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    bodies = [json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()) for entry in listed]
+    return {str(body["trigger"]["trigger_id"]) for body in bodies}
+
+
+def outcomes_by_trigger(env: Env, model: str) -> Counter[str]:
+    """How many finished trainings MLflow has for each trigger."""
+    api = f"{env['MLFLOW_TRACKING_URI']}/api/2.0/mlflow"
+    found = httpx.get(
+        f"{api}/experiments/get-by-name", params={"experiment_name": model}, timeout=20
+    ).raise_for_status()
+    body = {"experiment_ids": [found.json()["experiment"]["experiment_id"]], "max_results": 1000}
+    runs = httpx.post(f"{api}/runs/search", json=body, timeout=20).raise_for_status().json().get("runs", [])
+    tags = [{tag["key"]: tag["value"] for tag in run["data"].get("tags", [])} for run in runs]
+    ended = [t for t in tags if t.get("flywheel.trigger_id") and t.get("flywheel.outcome")]
+    return Counter(t["flywheel.trigger_id"] for t in ended)
 
 
 def put_spec(env: Env, model: str, text: str) -> None:
