@@ -36,15 +36,15 @@ class Wish:
     naive: bool
     seed: int
     seconds_per_month: float
-    feedback_count: int | None
     share: float
+    spec: Path
 
 
 def run(wish: Wish, home: Path, folder: Path, console: Console) -> Outcome:
     """Run the demo on a stack in `home`, print the report and write it to `folder`."""
     began_s = time.monotonic()
     flights = _sample(data.replayed(wish.months), wish.share)
-    spec = stage.spec(naive=wish.naive, feedback_count=wish.feedback_count)
+    spec = stage.spec(wish.spec, naive=wish.naive)
     screen = Screen(console, flights.height)
     with stage.fresh_stack(home, screen.say) as stack:
         screen.say(f"training the first version on {data.base().height:,} flights of January and February")

@@ -17,7 +17,6 @@ from flywheel_schemas.spec import ModelSpec, dump_spec, load_spec
 from flights import data
 from flights.calls import MODEL
 
-SPEC = Path(__file__).with_name("flights.yaml")
 ADD_TIMEOUT_S, SERVING_TIMEOUT_S = 120.0, 60.0
 
 
@@ -25,15 +24,12 @@ class DemoError(Exception):
     """The demo cannot go on. The text says why, and what to do."""
 
 
-def spec(*, naive: bool, feedback_count: int | None) -> ModelSpec:
-    """The flights' spec; `naive` takes the weights off, `feedback_count` sets how much feedback retrains."""
-    found = load_spec(SPEC)
-    changes: dict[str, object] = {}
-    if naive:
-        changes["training"] = found.training.model_copy(update={"weights": "none"})
-    if feedback_count is not None:
-        changes["retrain"] = found.retrain.model_copy(update={"feedback_count": feedback_count})
-    return found.model_copy(update=changes)
+def spec(path: Path, *, naive: bool) -> ModelSpec:
+    """The spec in `path`; `naive` takes the weights off. Raises SpecError."""
+    found = load_spec(path)
+    if not naive:
+        return found
+    return found.model_copy(update={"training": found.training.model_copy(update={"weights": "none"})})
 
 
 @contextmanager
