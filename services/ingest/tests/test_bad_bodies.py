@@ -1,5 +1,6 @@
 """Whatever is sent, the answer is a problem that says what to mend, and never a 500."""
 
+import asyncio
 import gzip
 import json
 
@@ -98,13 +99,13 @@ ANYTHING = st.one_of(
 )
 
 
+service = Service()
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ANYTHING)
 def test_no_body_breaks_the_service(raw):
-    import asyncio
-
     async def post() -> None:
-        service = Service()
         single = await service.send(raw)
         assert single.status_code in (202, 400, 401, 404, 413, 422)
         for answer in (await service.lines(raw), await service.lines(b"[" + raw + b"]")):
