@@ -26,7 +26,7 @@ def rows_by_id(env: Env, model: str, table: str, column: str) -> Counter[str]:
     uri = f"{env['LAKE_URI']}/{model}/{table}"
     if not _has_log(env, uri):
         return Counter()
-    counted = pl.scan_delta(uri, storage_options=_storage(env)).group_by(column).len().collect()
+    counted = pl.scan_delta(uri, storage_options=storage(env)).group_by(column).len().collect()
     return Counter(dict(counted.iter_rows()))
 
 
@@ -64,9 +64,9 @@ def ends(env: Env, topic: str) -> dict[int, int]:
 def triggers(env: Env, model: str) -> set[str]:
     """The ids of all triggers that the lake's log holds."""
     bucket, _, prefix = f"{env['LAKE_URI']}/{model}/_flywheel/triggers/".removeprefix("s3://").partition("/")
-    s3 = _s3(env)
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
-    bodies = [json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()) for entry in listed]
+    client = s3(env)
+    listed = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    bodies = [json.loads(client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()) for entry in listed]
     return {str(body["trigger"]["trigger_id"]) for body in bodies}
 
 
@@ -86,16 +86,17 @@ def outcomes_by_trigger(env: Env, model: str) -> Counter[str]:
 def put_spec(env: Env, model: str, text: str) -> None:
     """Store a spec where every service looks for it."""
     bucket, _, prefix = env["LAKE_URI"].removeprefix("s3://").partition("/")
-    _s3(env).put_object(Bucket=bucket, Key=f"{prefix}/{model}/spec.yaml", Body=text.encode())
+    s3(env).put_object(Bucket=bucket, Key=f"{prefix}/{model}/spec.yaml", Body=text.encode())
 
 
 def _has_log(env: Env, uri: str) -> bool:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    listed = _s3(env).list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/_delta_log/", MaxKeys=1)
+    listed = s3(env).list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/_delta_log/", MaxKeys=1)
     return bool(listed.get("KeyCount"))
 
 
-def _s3(env: Env) -> Any:
+def s3(env: Env) -> Any:
+    """A client of the stack's S3."""
     return boto3.client(
         "s3",
         endpoint_url=env["S3_ENDPOINT_URL"],
@@ -105,7 +106,8 @@ def _s3(env: Env) -> Any:
     )
 
 
-def _storage(env: Env) -> dict[str, str]:
+def storage(env: Env) -> dict[str, str]:
+    """What Polars needs to reach the stack's S3."""
     return {
         "aws_endpoint_url": env["S3_ENDPOINT_URL"],
         "aws_access_key_id": env["AWS_ACCESS_KEY_ID"],
