@@ -89,6 +89,7 @@ def _refused(reply: httpx.Response) -> None:
     remedies = {
         401: "Set FLYWHEEL_API_KEY to a key that `flywheel keys create` made.",
         403: "Use a key with the role that is missing.",
+        409: "Nothing was changed; `flywheel model show MODEL` lists the versions, --force lets a rejected one serve.",
         404: "`flywheel model list` shows the models there are.",
         503: "`flywheel doctor` says what is not reachable; the same again later is safe.",
     }

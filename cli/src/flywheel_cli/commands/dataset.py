@@ -12,6 +12,7 @@ Kind = Literal["feedback", "predictions", "quarantine", "base"]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
 TableOption = Annotated[str, typer.Option("--table", help="feedback, predictions, quarantine or base.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+_DAYS = 14
 _KINDS: tuple[Kind, ...] = ("feedback", "predictions", "quarantine", "base")
 
 
@@ -67,9 +68,10 @@ def show_version(
     typer.echo(f"{model} {table}, version {answer['version']}: {answer['rows']} rows")
     show(answer["columns"], as_json=False)
     for name in ("by_day", "by_source", "by_label"):
-        if answer[name]:
-            typer.echo(f"\nRows {name.replace('_', ' ')}:")
-            show(answer[name], as_json=False)
+        if rows := answer[name]:
+            earlier = f" (the last {_DAYS} of {len(rows)})" if len(rows) > _DAYS else ""
+            typer.echo(f"\nRows {name.replace('_', ' ')}{earlier}:")
+            show(rows[-_DAYS:], as_json=False)
 
 
 def _described(opened: Any, version: int | None) -> dict[str, Any]:

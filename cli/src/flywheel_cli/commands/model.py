@@ -223,15 +223,15 @@ def _conclude(model: str, run: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _row(found: Any) -> dict[str, Any]:
-    judged = {name: value for name, value in found.metrics.items() if name.startswith("judged.")}
-    name, value = next(iter(sorted(judged.items())), ("judged", None))
+    metric = next((gate.figures.get("metric") for gate in found.gates if gate.name == "metric"), None)
+    value = found.metrics.get(f"judged.{metric}")
     return {
         "version": found.version,
         "state": "champion" if found.state.value == "promoted" else found.state.value,
         "traffic": f"{found.traffic_percent:g} %",
         "registered": found.created_at.isoformat(timespec="seconds"),
         "rows": int(found.metrics.get("rows", 0)),
-        "holdout": f"{name.removeprefix('judged.')} {value:.4f}" if value is not None else None,
+        "holdout": f"{metric} {value:.4f}" if value is not None else None,
         "reason": found.reason,
     }
 

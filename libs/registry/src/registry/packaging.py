@@ -60,6 +60,11 @@ def dataset_input(name: str, digest: str, uri: str, columns: Mapping[str, str], 
     return {"dataset": dataset, "tags": [{"key": "mlflow.data.context", "value": context}]}
 
 
+def warm_up() -> None:
+    """Load MLflow now, so that the first training need not wait for it."""
+    import mlflow.pyfunc  # noqa: F401 - for its side effect: it is loaded
+
+
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that shape a trained model."""
     return {name: _version(name) for name in ("lightgbm", "numpy", "polars", "pyarrow", "scikit-learn")}

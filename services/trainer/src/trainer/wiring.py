@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.worker import GroupWorker
 from lake import Lake
 from registry import Registry, RegistryUnavailable
-from registry.packaging import library_versions
+from registry.packaging import library_versions, warm_up
 
 from trainer.adapters.datasets import LakeDatasets
 from trainer.adapters.kafka import KafkaAnnouncements, LakeTriggers
@@ -92,7 +93,7 @@ def build(
         progress=progress,
         host=socket.gethostname(),
     )
-    recover = Recover(registry, used.announcements, rollout, train)
+    recover = Recover(datasets, used.announcements, rollout, train)
     reproduce = Reproduce(datasets, used.learner, registry, models, library_versions())
     trainings = Trainings(train, registry.run_store)
     operations = api.Operations(
@@ -116,6 +117,7 @@ class _Running:
         topics.ensure(self._settings.kafka)
         self._mending.start()
         self._worker.start()
+        threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
 
     def close(self) -> None:
         self._mending.close()

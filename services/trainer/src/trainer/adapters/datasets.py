@@ -25,6 +25,10 @@ class LakeDatasets:
         self._lake = lake
         self._specs_dir = specs_dir
 
+    def models(self) -> list[str]:
+        """Every model with a spec beside its data, or one that ships."""
+        return sorted(self._lake.specs.with_shipped(self._specs_dir))
+
     def spec(self, model: str) -> ModelSpec:
         """The spec beside the data, else the one that ships. Raises NoSuchModel."""
         found = self._lake.specs.get(model)

@@ -105,16 +105,20 @@ class Judging:
 
 
 def nothing_new(reports: Sequence[GateReport], rows: pl.DataFrame, known_events: frozenset[str]) -> list[GateReport]:
-    """`reports` with the metric gate failed where the champion knows every row that it was compared on."""
+    """`reports` with the metric gate failed where the champion knows every row that it was compared on.
+
+    Slices are then not judged: the champion has learned those rows by heart, which says nothing of the candidate.
+    """
     if rows.filter(unseen(known_events)).height:
         return list(reports)
-    reason = (
+    nothing = (
         "there is no feedback that the champion has not learned from, so nothing shows that another model is better"
     )
-    return [
-        report.model_copy(update={"passed": False, "reason": reason}) if report.name == "metric" else report
-        for report in reports
-    ]
+    verdicts: dict[str, dict[str, object]] = {
+        "metric": {"passed": False, "reason": nothing},
+        "worst_slice": {"passed": True, "reason": "not judged: the champion has learned from all these rows"},
+    }
+    return [report.model_copy(update=verdicts.get(report.name, {})) for report in reports]
 
 
 def _prior(spec: ModelSpec, train: Table) -> Floats:

@@ -42,6 +42,9 @@ class Fitted:
 class Datasets(Protocol):
     """The lake: specs, tables at a version, and what is pinned beside them."""
 
+    def models(self) -> list[str]:
+        """Every model that has a spec."""
+
     def spec(self, model: str) -> ModelSpec:
         """Raises NoSuchModel."""
 
@@ -99,9 +102,6 @@ class Registry(Protocol):
 
     def tag_version(self, model: str, version: str, name: str, value: str) -> None:
         """Set one of Flywheel's tags."""
-
-    def models(self) -> list[str]:
-        """All registered models."""
 
 
 class Runs(Protocol):

@@ -2,7 +2,7 @@
 
 from telemetry import logging
 
-from trainer.application.ports import Announcements, Registry
+from trainer.application.ports import Announcements, Datasets
 from trainer.application.rollout import Rollout
 from trainer.application.train import Train
 
@@ -12,8 +12,8 @@ _LOG = logging.get("trainer")
 class Recover:
     """Brings registry, runs and announcements in line. Triggers come back by themselves: Kafka keeps them."""
 
-    def __init__(self, registry: Registry, announcements: Announcements, rollout: Rollout, train: Train) -> None:
-        self._registry = registry
+    def __init__(self, datasets: Datasets, announcements: Announcements, rollout: Rollout, train: Train) -> None:
+        self._datasets = datasets
         self._announcements = announcements
         self._rollout = rollout
         self._train = train
@@ -21,7 +21,7 @@ class Recover:
     def interrupted_runs(self) -> int:
         """Finish what this host was training when it died. Only at start: later its runs are alive."""
         found = 0
-        for model in self._registry.models():
+        for model in self._datasets.models():
             for run in self._train.interrupted(model):
                 _LOG.warning("run_was_interrupted", model=model, run_id=run.run_id)
                 self._train.resume(run)
@@ -31,5 +31,5 @@ class Recover:
     def announcements(self) -> int:
         """Announce every model whose champion is not the one that was announced last; how many there were."""
         latest = self._announcements.latest()
-        models = self._registry.models()
+        models = self._datasets.models()
         return sum(self._rollout.recover(model, latest.get(model)) is not None for model in models)

@@ -69,9 +69,7 @@ def promote(target: Standing, champion: Standing | None, reason: str, *, force: 
     if champion and champion.version == target.version:
         raise NotAllowed(f"version {target.version} is the champion already")
     if target.state is VersionState.REJECTED and not force:
-        raise NotAllowed(
-            f"version {target.version} was rejected by its gates; send force: true to let it serve nevertheless"
-        )
+        raise NotAllowed(f"version {target.version} was rejected by its gates; force lets it serve nevertheless")
     return take_over(target, champion, reason)
 
 
