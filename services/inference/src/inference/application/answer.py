@@ -1,6 +1,5 @@
 """Answering: instances in; label, scores and a signed token for each out."""
 
-import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from inference.application.ports import Answered, PredictionLog, Watches
 from inference.application.served import ServedModel
 
-_random = random.Random(os.urandom(64))  # noqa: S311 - see prediction_ids
+_random = random.Random()  # noqa: S311 - see prediction_ids
 
 
 class Answer(msgspec.Struct, gc=False):
