@@ -64,7 +64,8 @@ class Crowd:
             if twice < POSTS_TWICE:
                 sent.append(Posting(at + timedelta(hours=6 * twice_after), word, sound=True))
         if rates < RATES:
-            sent.append(Posting(at, self._rating(flight, answer, truth, stars, user), sound=True))
+            rating = self._rating(flight, answer, truth, stars)
+            sent.append(Posting(at, {**rating, "user_id": user, "occurred_at": landed_at.isoformat()}, sound=True))
         if nonsense < POSTS_NONSENSE:
             sent.append(Posting(at, self._nonsense(flight, answer), sound=False))
         return sent
@@ -86,14 +87,13 @@ class Crowd:
             "occurred_at": landed_at.isoformat(),
         }
 
-    def _rating(self, flight: int, answer: Answer, truth: str, stars: float, user: str) -> Body:
+    def _rating(self, flight: int, answer: Answer, truth: str, stars: float) -> Body:
         low, high = THANKS_FOR_RIGHT if answer.label == truth else BLAMES_WRONG
         return {
             "event_id": self._id(flight, "rating"),
             "feedback_token": answer.feedback_token,
             "kind": "rating",
             "rating": low + int(stars * (high - low + 1)),
-            "user_id": user,
             "source": "arrivals-board",
         }
 

@@ -81,6 +81,8 @@ class Replay:
         self._crowd = crowd
         self._calls = calls
         self._pace = pace
+        self._features = flights.select(FEATURES)
+        self._origins = flights["origin"].to_numpy()
         self._truth = flights["label"].to_list()
         self._landed_at = flights["landed_at"].to_list()
         self._waiting: list[tuple[datetime, int, Posting]] = []
@@ -109,9 +111,9 @@ class Replay:
 
     def _ask(self, numbers: np.ndarray) -> "Iterator[asyncio.Future[None]]":
         """One request per airport, at the same time."""
-        hour = self._flights[int(numbers[0]) : int(numbers[-1]) + 1]
-        origins = hour["origin"].to_numpy()
-        rows = hour.select(FEATURES).to_dicts()
+        first, beyond = int(numbers[0]), int(numbers[-1]) + 1
+        origins = self._origins[first:beyond]
+        rows = self._features[first:beyond].to_dicts()
         for origin in np.unique(origins):
             mine = np.flatnonzero(origins == origin)
             instances = [{name: value for name, value in rows[i].items() if value is not None} for i in mine]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from statistics import median
 from string import Template
 
 from rich.console import Console
@@ -42,10 +43,9 @@ def sentences(outcome: Outcome) -> list[str]:
         f"{tally.refused:,} malformed ones refused",
     ]
     if delays:
-        ordered = sorted(delays)
         found.append(
             f"{outcome.promoted} versions promoted after the first; from threshold to serving "
-            f"{ordered[len(ordered) // 2]:.1f} s (median), {ordered[-1]:.1f} s (slowest)"
+            f"{median(delays):.1f} s (median), {max(delays):.1f} s (slowest)"
         )
     if math.isfinite(outcome.covered):
         found.append(f"{plot.names(outcome)[SERVED]}: {outcome.covered:.2f} of the way from frozen to all labels known")

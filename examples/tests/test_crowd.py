@@ -53,6 +53,12 @@ def test_sound_words_are_what_the_contract_takes():
             REQUEST.validate_python(FeedbackRequest.model_validate_json(_json(posting.body)))
 
 
+def test_everything_that_is_said_bears_the_time_of_the_replay():
+    for posting in said(Crowd(2000, 8), 2000, "late"):
+        if posting.sound:
+            assert posting.body["occurred_at"] == LANDED.isoformat()
+
+
 def test_nonsense_of_every_sort_is_sent():
     broken = Counter()
     for posting in said(Crowd(20_000, 7), 20_000, "late"):
