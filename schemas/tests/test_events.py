@@ -94,6 +94,7 @@ def test_yesterdays_reader_passes_over_tomorrows_fields() -> None:
         b'{"kind": "rating", "model": "flights", "rating": 5, "event_id": "1"}',
         b'{"kind": "rating", "model": "flights", "rating": 5, "occurred_at": "2026-11-24T12:00:00"}',
         b'{"kind": "rating", "model": "flights", "rating": 5, "user_id": ""}',
+        b'{"kind": "rating", "model": "flights", "rating": 5, "occurred_at": "0001-01-01T00:00:00+01:00"}',
         b'{"kind": "rating", "model": "flights", "rating": 5, "comment": "\\ud800"}',
         b'{"kind": "rating", "model": "flights", "rating": 5, "comment": "' + b"x" * 2001 + b'"}',
         b'{"kind": "example", "model": "flights", "label": true, "features": {}}',
