@@ -32,6 +32,7 @@ from trainer.application.rollout import Rollout
 from trainer.application.train import Train, Workshop
 from trainer.entrypoints import api, worker
 from trainer.entrypoints.background import Mending, Trainings
+from trainer.entrypoints.traced import Traced
 from trainer.settings import Settings
 
 GROUP = "flywheel-trainer"
@@ -144,6 +145,7 @@ def _application(
     problems.install(app)
     ops.install(app, checks, running.trouble)
     api.install(app, operations)
+    app.add_middleware(Traced)
     return app
 
 
