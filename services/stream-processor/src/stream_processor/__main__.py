@@ -2,16 +2,20 @@
 
 import asyncio
 import gc
+import logging as stdlib_logging
 import os
 import signal
 import sys
 from typing import Any
 
 import uvloop
+from flywheel_schemas.spec import SpecError
 from http_api.server import CannotListenError
 from kafka_runtime import topics
 from kafka_runtime.backoff import delay_s
 from kafka_runtime.errors import BrokerUnavailable, PartitionCountChanged
+from lake import Fatal as LakeFatal
+from lake import Retryable as LakeRetryable
 from pydantic import ValidationError
 from telemetry import logging, tracing
 
@@ -41,7 +45,7 @@ async def run(settings: Settings, wraps: wiring.Wraps = wiring.Wraps()) -> int: 
 
 
 async def _work(processor: wiring.Processor, stop: asyncio.Event) -> int:
-    if not await _topics_ready(processor, stop):
+    if not await _ready_to_start(processor, stop):
         return 0 if stop.is_set() else 1
     stopped = asyncio.create_task(stop.wait())
     starting = asyncio.create_task(processor.app.start())
@@ -74,19 +78,20 @@ async def _faust_crash(processor: wiring.Processor) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _topics_ready(processor: wiring.Processor, stop: asyncio.Event) -> bool:
-    """Whether all topics are there; waits as long as Kafka is away."""
+async def _ready_to_start(processor: wiring.Processor, stop: asyncio.Event) -> bool:
+    """Whether topics and specs are there; waits as long as Kafka or the lake is away."""
     attempt = 0
     while not stop.is_set():
         try:
             await asyncio.to_thread(topics.ensure, processor.settings.kafka)
-        except PartitionCountChanged as exc:
-            _LOG.error("wrong_partition_count", detail=str(exc))
+            await asyncio.to_thread(processor.specs.reload)
+        except (PartitionCountChanged, SpecError, LakeFatal) as exc:
+            _LOG.error("cannot_start", error=type(exc).__name__, detail=str(exc))
             return False
-        except BrokerUnavailable as exc:
+        except (BrokerUnavailable, LakeRetryable) as exc:
             attempt += 1
             processor.watch.trouble("start")(str(exc))
-            _LOG.warning("waiting_for_kafka", detail=str(exc))
+            _LOG.warning("waiting_to_start", detail=str(exc))
             await asyncio.wait({asyncio.create_task(stop.wait())}, timeout=delay_s(attempt))
         else:
             processor.watch.trouble("start")(None)
@@ -115,6 +120,8 @@ def main() -> int:
             print(f"error: {'.'.join(map(str, error['loc']))}: {error['msg']}", file=sys.stderr)  # noqa: T201
         return 2
     logging.configure("stream-processor", settings.log_level)
+    for chatty in ("faust", "mode"):
+        stdlib_logging.getLogger(chatty).setLevel(stdlib_logging.WARNING)
     tracing.configure("stream-processor", settings.otlp_endpoint)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(run(settings))

@@ -64,6 +64,7 @@ class Processor:
     readers: Sequence[TopicReader]
     http: HttpServer
     publisher: Publisher
+    specs: Specs
     watch: Watch
     stopping: threading.Event
     failure: "asyncio.Future[BaseException]"
@@ -116,7 +117,7 @@ def build(settings: Settings, wraps: Wraps = Wraps()) -> Processor:
     application.build(app, jobs, thresholds, lambda exc: None if failure.done() else failure.set_result(exc))
     readers = [reader for reader, _ in streams]
     http = HttpServer(http_application(_checks(shared), shared.watch.stuck), settings.host, settings.port)
-    return Processor(settings, app, readers, http, publisher, shared.watch, shared.stopping, failure)
+    return Processor(settings, app, readers, http, publisher, shared.specs, shared.watch, shared.stopping, failure)
 
 
 def _stream(

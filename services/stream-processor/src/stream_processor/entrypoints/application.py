@@ -30,6 +30,7 @@ class ThresholdLoop:
         self._owned: frozenset[int] = frozenset()
         self._grown: set[str] = set()
         self._unannounced: set[str] = set()
+        self._newly_owned = False
         self._wake = asyncio.Event()
 
     def grew(self, model: str) -> None:
@@ -40,8 +41,7 @@ class ThresholdLoop:
     def own(self, partitions: frozenset[int]) -> None:
         """These partitions of dataset-committed are ours from now on, with the models whose keys fall there."""
         self._owned = partitions
-        self._unannounced = set(self._models())
-        self._grown |= self._unannounced
+        self._newly_owned = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -51,9 +51,10 @@ class ThresholdLoop:
                 async with asyncio.timeout(self._every_s):
                     await self._wake.wait()
             except TimeoutError:
-                await self._reload()
-                self._grown |= set(self._models())
+                self._grown |= await self._owned_models()
             self._wake.clear()
+            if self._newly_owned:
+                await self._take_over()
             grown, self._grown = self._grown, set()
             for model in sorted(grown):
                 await self._evaluate(model)
@@ -70,16 +71,19 @@ class ThresholdLoop:
             self._unannounced.add(model)
             _LOG.warning("threshold_not_evaluated", model=model, detail=str(exc))
 
-    async def _reload(self) -> None:
+    async def _take_over(self) -> None:
+        self._newly_owned = False
+        self._unannounced = await self._owned_models()
+        self._grown |= self._unannounced
+
+    async def _owned_models(self) -> set[str]:
         try:
-            await asyncio.to_thread(self._specs.reload)
+            specs = await asyncio.to_thread(self._specs.reload)
         except LakeRetryable as exc:
             _LOG.warning("specs_not_reloaded", detail=str(exc))
-
-    def _models(self) -> list[str]:
-        return [
-            model for model in self._specs.current() if partition_for(model.encode(), self._partitions) in self._owned
-        ]
+            self._newly_owned = True
+            return set()
+        return {model for model in specs if partition_for(model.encode(), self._partitions) in self._owned}
 
 
 def build(
