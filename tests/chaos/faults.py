@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flywheel_local.stack import Stack
 
-from tests.chaos import lookups
+from tests.chaos import lookups, traffic
 from tests.chaos.waiting import until
 
 PROCESSOR = "stream-processor"
@@ -48,6 +48,18 @@ def _killed(name: str) -> Callable[[Scene], float]:
         return injured
 
     return strike
+
+
+def _killed_in_training(scene: Scene) -> float:
+    """The trainer dies while it trains for a trigger."""
+    injured = 0.0
+    for _ in range(scene.repeats):
+        until(lambda: lookups.trains_now(scene.stack.env, traffic.MODEL), 180, "a training")
+        time.sleep(scene.rng.uniform(0.0, 1.0))
+        injured = time.monotonic()
+        scene.stack.kill("trainer")
+        scene.stack.restart("trainer")
+    return injured
 
 
 def _killed_at(*boundaries: str) -> Callable[[Scene], float]:
@@ -123,6 +135,6 @@ FAULTS = {
         Fault("ingest_killed", _killed("ingest"), _ALWAYS),
         Fault("broker_killed", _killed("kafka"), _ALWAYS),
         Fault("inference_killed", _killed("inference"), _ALWAYS | {"inference"}),
-        Fault("trainer_killed", _killed("trainer"), _ALWAYS | {"trainer"}),
+        Fault("trainer_killed", _killed_in_training, _ALWAYS | {"trainer"}),
     )
 }

@@ -154,12 +154,16 @@ class Harness:
         return reconcile(published | ledger.acknowledged(), published | ledger.sent(), places)
 
     def account_of_triggers(self) -> Account:
-        """Every trigger of the lake's log ends in exactly one finished training."""
+        """Every trigger of the lake's log ends in exactly one finished training, and in one version at most."""
         env = self._stack.env
 
         def account() -> Account:
             logged = lookups.triggers(env, traffic.MODEL)
-            return reconcile(logged, logged, {"outcomes": lookups.outcomes_by_trigger(env, traffic.MODEL)})
+            outcomes = lookups.outcomes_by_trigger(env, traffic.MODEL)
+            versions = Counter(
+                {id: n - 1 for id, n in lookups.versions_by_trigger(env, traffic.MODEL).items() if n > 1}
+            )
+            return reconcile(logged, logged, {"outcomes": outcomes, "versions too many": versions})
 
         comes_true(lambda: not account().lost, self._plan.recovery_timeout_s, every_s=1.0)
         return account()

@@ -72,15 +72,39 @@ def triggers(env: Env, model: str) -> set[str]:
 
 def outcomes_by_trigger(env: Env, model: str) -> Counter[str]:
     """How many finished trainings MLflow has for each trigger."""
-    api = f"{env['MLFLOW_TRACKING_URI']}/api/2.0/mlflow"
-    found = httpx.get(
-        f"{api}/experiments/get-by-name", params={"experiment_name": model}, timeout=20
-    ).raise_for_status()
-    body = {"experiment_ids": [found.json()["experiment"]["experiment_id"]], "max_results": 1000}
-    runs = httpx.post(f"{api}/runs/search", json=body, timeout=20).raise_for_status().json().get("runs", [])
-    tags = [{tag["key"]: tag["value"] for tag in run["data"].get("tags", [])} for run in runs]
-    ended = [t for t in tags if t.get("flywheel.trigger_id") and t.get("flywheel.outcome")]
-    return Counter(t["flywheel.trigger_id"] for t in ended)
+    tags = [_tags(run["data"]) for run in _runs(env, model)]
+    return Counter(t["flywheel.trigger_id"] for t in tags if t.get("flywheel.trigger_id") and t.get("flywheel.outcome"))
+
+
+def versions_by_trigger(env: Env, model: str) -> Counter[str]:
+    """How many versions the registry has for each trigger."""
+    query = {"filter": f"name='{model}'", "max_results": "1000"}
+    found = httpx.get(f"{_mlflow(env)}/model-versions/search", params=query, timeout=20).raise_for_status().json()
+    tags = [_tags(version) for version in found.get("model_versions", [])]
+    return Counter(t["flywheel.trigger_id"] for t in tags if t.get("flywheel.trigger_id"))
+
+
+def trains_now(env: Env, model: str) -> bool:
+    """Whether a training has begun for a trigger and not ended."""
+    tags = [_tags(run["data"]) for run in _runs(env, model) if run["info"]["status"] == "RUNNING"]
+    return any(t.get("flywheel.trigger_id") and not t.get("flywheel.outcome") for t in tags)
+
+
+def _runs(env: Env, model: str) -> list[Any]:
+    named = httpx.get(f"{_mlflow(env)}/experiments/get-by-name", params={"experiment_name": model}, timeout=20)
+    experiment = named.raise_for_status().json()["experiment"]["experiment_id"]
+    body = {"experiment_ids": [experiment], "max_results": 1000}
+    found = httpx.post(f"{_mlflow(env)}/runs/search", json=body, timeout=20).raise_for_status()
+    runs: list[Any] = found.json().get("runs", [])
+    return runs
+
+
+def _tags(tagged: Any) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in tagged.get("tags", [])}
+
+
+def _mlflow(env: Env) -> str:
+    return f"{env['MLFLOW_TRACKING_URI']}/api/2.0/mlflow"
 
 
 def put_spec(env: Env, model: str, text: str) -> None:

@@ -16,7 +16,7 @@ features:
   - {{name: weight, type: number}}
   - {{name: colour, type: category, values: [red, green, blue]}}
 feedback: {{audit_percent: 20}}
-retrain: {{feedback_count: 3000}}
+retrain: {{feedback_count: 800}}
 training: {{rounds: 20}}
 gates: {{max_slice_loss: 1.0, max_latency: 1000ms, min_gain: -1.0}}
 """
