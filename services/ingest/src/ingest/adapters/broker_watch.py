@@ -18,7 +18,9 @@ class BrokerWatch:
     """
 
     def __init__(self, probe: Callable[[], None]) -> None:
-        self.trouble: str | None = "Kafka has not answered yet since this service started"
+        self.trouble: str | None = (
+            "Kafka has not answered yet; check that KAFKA_BOOTSTRAP_SERVERS names a running broker"
+        )
         self._probe = probe
         self._broken = asyncio.Event()
         self._broken.set()

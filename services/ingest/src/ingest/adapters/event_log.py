@@ -1,6 +1,7 @@
 """Events that lie in Kafka: waiting for the stream processor, or given up by it."""
 
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Literal
 
 from flywheel_schemas.events import Feedback
@@ -15,6 +16,7 @@ from ingest.application.ports import Sighting, SourceAway
 
 PROCESSOR_GROUP = "flywheel-stream-processor-reader"
 _TIMEOUT_S = 5.0
+_SEARCHED_FIRST = 1000
 _DEAD_LETTERS_SEARCHED = 2000
 
 
@@ -33,11 +35,17 @@ class KafkaEventLog:
         return committed.get(self._partition(event_id), 0)
 
     def waiting(self, event_id: str, from_offset: int) -> Sighting | None:
-        """The event, if it lies in its partition at `from_offset` or later. Raises SourceAway, also when it is long."""
+        """The event, if it lies in its partition at `from_offset` or later.
+
+        Raises SourceAway, also where so much waits that it takes too long to look through.
+        """
         key, partition = event_id.encode(), self._partition(event_id)
         try:
-            for record in tail.records_from(self._settings, FEEDBACK_EVENTS, partition, from_offset, _TIMEOUT_S):
-                if record.key == key:
+            # Most who ask have just posted: the end is looked at before a backlog is read through.
+            latest = tail.last(self._settings, FEEDBACK_EVENTS, partition, _SEARCHED_FIRST, _TIMEOUT_S)
+            backlog = tail.records_from(self._settings, FEEDBACK_EVENTS, partition, from_offset, _TIMEOUT_S)
+            for record in chain(reversed(latest), backlog):
+                if record.key == key and record.offset >= from_offset:
                     return _sighting(record, event_id, "received")
         except KafkaRuntimeError as error:
             raise SourceAway(str(error)) from error

@@ -1,0 +1,76 @@
+"""The ingest service as a process of its own, for tests that need it whole."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from flywheel_schemas.spec import parse_spec
+from flywheel_schemas.tokens import TokenKeys
+
+SECRET = "a key for tests only"
+FLIGHTS = """
+name: flights
+task: binary
+label: {name: late, values: [on_time, late], positive: late}
+features:
+  - {name: carrier, type: category, values: [UA, AA, B6], required: true}
+  - {name: distance, type: number, range: [0, 6000]}
+"""
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """A running service; `client` asks it, `log` is the file that it writes to."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx.Client
+    port: int
+    log: Path
+    tokens: TokenKeys
+
+
+@contextmanager
+def running(env: Mapping[str, str], folder: Path, *, wait_for: str = "/readyz", **more: str) -> Iterator[Ingest]:
+    """The service with `env` and the model `flights`, once `wait_for` answers 200; ended by SIGTERM, in order."""
+    specs = folder / "specs"
+    specs.mkdir(exist_ok=True)
+    (specs / "flights.yaml").write_text(FLIGHTS)
+    parse_spec(FLIGHTS)
+    port, log = _free_port(), folder / "ingest.log"
+    own = {"INGEST_PORT": str(port), "MODEL_SPECS_DIR": str(specs), "FEEDBACK_TOKEN_KEY": SECRET, "API_KEYS_FILE": ""}
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ingest"], env={**os.environ, **env, **own, **more}, stderr=errors
+        )
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        try:
+            _wait(process, client, wait_for, log)
+            yield Ingest(process, client, port, log, TokenKeys(SECRET))
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait(process: subprocess.Popen[bytes], client: httpx.Client, path: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if client.get(path).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"ingest does not answer {path}: {log.read_text()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
