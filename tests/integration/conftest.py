@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties
@@ -58,6 +59,12 @@ class World:
         late = (columns["hour"] > 12) if turned else (columns["distance"] > 5)
         flipped = self._random.random(n) < 0.1
         return {**columns, "label": np.where(late != flipped, "late", "on_time")}
+
+    def frame(self, n: int) -> pl.DataFrame:
+        """Base rows as a person has them in a file."""
+        times = [(START + timedelta(minutes=i)).isoformat() for i in range(n)]
+        flights = self.flights(n, turned=False)
+        return pl.DataFrame({"occurred_at": times, "late": flights.pop("label"), **flights})
 
     def base(self, n: int = 4000) -> None:
         times = [START + timedelta(minutes=i) for i in range(n)]
