@@ -22,6 +22,7 @@ def main() -> None:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         print(f"error: {wrong}", file=sys.stderr)  # noqa: T201 - a line for whoever started the process
         sys.exit(2)
+    logging.configure("inference", settings.own.log_level)
     sys.setswitchinterval(_SWITCH_S)
     tracing.configure("inference", settings.own.otlp_endpoint)
     app = build(settings)

@@ -14,12 +14,13 @@ from registry import RegistrySettings
 class InferenceSettings(BaseSettings):
     """Its own variables. FEEDBACK_TOKEN_KEY must be the same as ingest's."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     port: Annotated[int, Field(alias="INFERENCE_PORT", ge=0, le=65535)] = 8002
     feedback_token_key: Annotated[SecretStr, Field(alias="FEEDBACK_TOKEN_KEY")]
     api_keys_file: Annotated[Path | None, Field(alias="API_KEYS_FILE")] = None
     specs_dir: Annotated[Path | None, Field(alias="MODEL_SPECS_DIR")] = None
+    log_level: Annotated[str, Field(alias="LOG_LEVEL")] = "INFO"
     otlp_endpoint: Annotated[str | None, Field(alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = None
     cache_dir: Annotated[Path, Field(alias="INFERENCE_CACHE_DIR")] = Path(".flywheel/inference/models")
     spool_dir: Annotated[Path, Field(alias="INFERENCE_SPOOL_DIR")] = Path(".flywheel/inference/spool")
