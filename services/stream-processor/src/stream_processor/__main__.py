@@ -52,6 +52,8 @@ async def _work(processor: wiring.Processor, stop: asyncio.Event) -> int:
     _LOG.info("started", port=processor.settings.port)
     gc.collect()
     gc.freeze()
+    # Batches make many short-lived objects: collecting often would only find that they still live.
+    gc.set_threshold(50_000, 20, 20)
     ends: set[asyncio.Future[Any]] = {stopped, processor.failure, asyncio.create_task(_faust_crash(processor))}
     await asyncio.wait({*ends, starting}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done() and starting.exception() is None:

@@ -31,7 +31,8 @@ _Rating = Annotated[int, msgspec.Meta(ge=1, le=5)]
 _Answer = Annotated[str, msgspec.Meta(max_length=256)]
 _Kind = Literal["correction", "confirmation", "rating", "example"]
 _Variant = Literal["champion", "challenger", "shadow"]
-_MISREAD = (msgspec.MsgspecError, ValueError, RecursionError)
+# TypeError: a tombstone has no bytes at all.
+_MISREAD = (msgspec.MsgspecError, ValueError, RecursionError, TypeError)
 
 
 class _Format(Format):
@@ -42,13 +43,19 @@ class _Format(Format):
         structs = {struct_of(one): name for name, one in rules.items()}
         self._models: dict[type, str] = dict(structs)
         union = reduce(or_, structs) if structs else _Nothing
-        self._decode = msgspec.json.Decoder(union).decode
+        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(union).decode
         self._features = {name: _FeatureColumns(one) for name, one in rules.items()}
 
     @override
-    def decode(self, value: bytes | None) -> Any | None:
+    def decode(self, values: Sequence[bytes | None]) -> list[Any]:
         try:
-            return self._decode(value) if value is not None else None
+            return list(map(self._decode, values))
+        except _MISREAD:
+            return [self._decode_one(value) for value in values]
+
+    def _decode_one(self, value: bytes | None) -> Any | None:
+        try:
+            return self._decode(value)
         except _MISREAD:
             return None
 
@@ -88,8 +95,9 @@ class FeedbackFormat(_Format):
         received, received_good = arrays.times(parts["received_at"])
         hashes, hashes_good = arrays.hashes(parts["user_hash"])
         features, has_features = self._features[model].arrays(parts["features"])
+        rating = pa.array(parts["rating"], pa.int32())
         good &= predictions_good & occurred_good & received_good & hashes_good
-        good &= _complete(kind, given, prediction_ids, has_features, parts["rating"]) & _answers(label, spec)
+        good &= _complete(kind, given, prediction_ids, has_features, rating) & _answers(label, spec)
         table = pa.table(
             {
                 **features,
@@ -100,7 +108,7 @@ class FeedbackFormat(_Format):
                 "predicted": predicted,
                 "audited": pa.array(parts["audited"], pa.bool_()),
                 "label": label,
-                "rating": pa.array(parts["rating"], pa.int32()),
+                "rating": rating,
                 "comment": pa.array(parts["comment"], pa.string()),
                 "user_hash": hashes,
                 "kind": kind,
@@ -255,8 +263,9 @@ class _FeatureColumns:
 
     def arrays(self, features: Sequence[Any]) -> tuple[dict[str, pa.Array], np.ndarray]:
         """Columns by feature name, and which rows came with features."""
-        present = np.fromiter((one is not None for one in features), bool, len(features))
-        if not present.all():
+        present = np.ones(len(features), dtype=bool)
+        if not all(features):  # a Struct is true, None is not
+            present = np.array([one is not None for one in features], dtype=bool)
             features = [self._absent if one is None else one for one in features]
         parts = arrays.transpose(features, self._names)
         return {name: pa.array(parts[name], kind) for name, kind in self._types}, present
@@ -278,7 +287,7 @@ class _ScoreColumns:
         getter = attrgetter(*self._fields)
         absent = tuple(self._null.values())
         flat = np.array([absent if one is None else getter(one) for one in scores], dtype=np.float64).reshape(n, k)
-        present = np.fromiter((one is not None for one in scores), bool, n)
+        present = np.array([one is not None for one in scores], dtype=bool)
         offsets = pa.array(np.arange(n + 1, dtype=np.int32) * k, mask=np.append(~present, False))
         keys = pa.DictionaryArray.from_arrays(pa.array(np.tile(np.arange(k, dtype=np.int32), n)), self._classes)
         maps = pa.MapArray.from_arrays(offsets, keys.cast(pa.string()), pa.array(flat.ravel()))
@@ -287,14 +296,13 @@ class _ScoreColumns:
 
 
 def _complete(
-    kind: pa.Array, label: pa.Array, prediction_id: pa.Array, has_features: np.ndarray, rating: Sequence[Any]
+    kind: pa.Array, label: pa.Array, prediction_id: pa.Array, has_features: np.ndarray, rating: pa.Array
 ) -> np.ndarray:
     """Which rows have what their kind needs (`flywheel_schemas.events.missing_parts`, column-wise)."""
     kinds = {
         name: arrays.to_numpy(pc.equal(kind, name)) for name in ("correction", "confirmation", "example", "rating")
     }
-    labelled, predicted = arrays.to_numpy(label.is_valid()), arrays.to_numpy(prediction_id.is_valid())
-    rated = np.fromiter((one is not None for one in rating), bool, len(rating))
+    labelled, predicted, rated = (arrays.to_numpy(one.is_valid()) for one in (label, prediction_id, rating))
     return np.asarray(
         (kinds["correction"] & labelled & (predicted | has_features))
         | (kinds["confirmation"] & predicted)

@@ -1,7 +1,7 @@
 """From raw records to what one flush will do: read, route, drop what was seen."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,22 @@ class Decider:
 
     def decide(self, batch: Batch, now_s: float) -> Decided:
         """What to do with the batch. Ids in it count as seen from now on: either it is stored, or the process ends."""
+        parts = [self._decide(part, now_s) for part in _parts(batch)]
+        by_model: dict[str, list[ModelFlush]] = {}
+        for part in parts:
+            for flush in part.flushes:
+                by_model.setdefault(flush.model, []).append(flush)
+        next_offsets: dict[int, int] = {}
+        for part in parts:
+            next_offsets.update(part.next_offsets)
+        return Decided(
+            [ModelFlush.merged(flushes) for flushes in by_model.values()],
+            [letter for part in parts for letter in part.dead_letters],
+            next_offsets,
+            sum(part.records for part in parts),
+        )
+
+    def _decide(self, batch: Batch, now_s: float) -> Decided:
         reading = _Reading(batch)
         self._decode(reading)
         flushes = [self._model_flush(reading, model, now_s) for model in self._models(reading)]
@@ -63,11 +79,9 @@ class Decider:
         )
 
     def _decode(self, reading: "_Reading") -> None:
-        decode = self._format.decode
-        reading.rows = [decode(record.value) for record in reading.records]
-        odd = [at for at, row in enumerate(reading.rows) if row is None]
-        if odd:
-            self._route(reading, odd)
+        reading.rows = self._format.decode([record.value for record in reading.records])
+        if not all(reading.rows):  # a row is true, None is not
+            self._route(reading, [at for at, row in enumerate(reading.rows) if row is None])
 
     def _route(self, reading: "_Reading", places: Iterable[int]) -> None:
         """Decide the records at `places` one by one; if some do not fit, once more with the newest specs."""
@@ -83,7 +97,7 @@ class Decider:
                 self._decode(reading)
                 return
         for at, outcome in outcomes.items():
-            reading.rows[at] = self._format.decode(outcome.canonical) if isinstance(outcome, Store) else None
+            (reading.rows[at],) = self._format.decode([outcome.canonical]) if isinstance(outcome, Store) else (None,)
             if not isinstance(outcome, Store):
                 reading.outcomes[at] = outcome
             elif reading.rows[at] is None:
@@ -144,6 +158,24 @@ class Decider:
 
 
 _NEW, _DUPLICATE, _STORED, _ASIDE = range(4)
+# Decoded rows are turned into columns while the processor's caches still hold them.
+_PART = 5_000
+
+
+def _parts(batch: Batch) -> Iterator[Batch]:
+    """The batch in parts of about 5,000 records: partition after partition, offsets ascending."""
+    part: list[tuple[Partition, Sequence[SourceRecord]]] = []
+    size = 0
+    for partition, records in batch:
+        for start in range(0, len(records), _PART):
+            piece = records[start : start + _PART]
+            if size + len(piece) > _PART and part:
+                yield part
+                part, size = [], 0
+            part.append((partition, piece))
+            size += len(piece)
+    if part:
+        yield part
 
 
 class _Fate:
@@ -184,9 +216,8 @@ class _Reading:
         self.partitions = [partition for partition, _ in batch]
         self.records: list[SourceRecord] = [record for _, records in batch for record in records]
         self.starts = np.cumsum([0, *(len(records) for _, records in batch)])
-        n = len(self.records)
-        self.offsets = np.fromiter((record.offset for record in self.records), np.int64, n)
-        self.timestamps = np.fromiter((record.timestamp for record in self.records), np.int64, n)
+        self.offsets = np.array([record.offset for record in self.records], dtype=np.int64)
+        self.timestamps = np.array([record.timestamp for record in self.records], dtype=np.int64)
         self.numbers = np.repeat(
             np.array([partition.number for partition in self.partitions], dtype=np.int32), np.diff(self.starts)
         )

@@ -58,6 +58,26 @@ class ModelFlush:
     quarantined: Mapping[int, np.ndarray]
     aside: pa.Table
 
+    @classmethod
+    def merged(cls, parts: "Sequence[ModelFlush]") -> "ModelFlush":
+        """Successive parts of one model and topic as one."""
+        if len(parts) == 1:
+            return parts[0]
+        spans: dict[int, Span] = {}
+        for part in parts:
+            for partition, span in part.spans.items():
+                before = spans.get(partition, span)
+                spans[partition] = Span(min(before.first, span.first), max(before.last, span.last))
+        return cls(
+            model=parts[0].model,
+            topic=parts[0].topic,
+            rows=pa.concat_tables([part.rows for part in parts]),
+            spans=spans,
+            duplicates=_joined([part.duplicates for part in parts]),
+            quarantined=_joined([part.quarantined for part in parts]),
+            aside=pa.concat_tables([part.aside for part in parts]),
+        )
+
     def last_offsets(self) -> dict[str, int]:
         """Transaction id to the last offset that this flush decides."""
         return {f"{self.topic}/{partition}": span.last for partition, span in self.spans.items()}
@@ -133,6 +153,11 @@ def from_metadata(said: Mapping[str, Any], partition: int) -> Share | None:
     if part is None:
         return None
     return Share(**{**part, "quality": [VersionQuality.model_validate(quality) for quality in part["quality"]]})
+
+
+def _joined(parts: Sequence[Mapping[int, np.ndarray]]) -> dict[int, np.ndarray]:
+    partitions = {partition for part in parts for partition in part}
+    return {one: np.concatenate([part[one] for part in parts if one in part]) for one in partitions}
 
 
 def _count_above(offsets: np.ndarray | None, watermark: int) -> int:

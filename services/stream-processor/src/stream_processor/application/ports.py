@@ -29,8 +29,8 @@ class Columns:
 class Format(Protocol):
     """How records of one topic are read, and what becomes of those that the fast way does not take."""
 
-    def decode(self, value: bytes | None) -> Any | None:
-        """The record as an opaque row, or None where it must go the slow way."""
+    def decode(self, values: Sequence[bytes | None]) -> list[Any]:
+        """Each record as an opaque row, or None where it must go the slow way."""
 
     def model_of(self, row: Any) -> str:
         """The model that a decoded row belongs to."""

@@ -10,7 +10,7 @@ from stream_processor.application.ports import DeadLetters, Specs, Tables
 from stream_processor.domain.seen import SeenIds, keys_of
 
 
-class TopicRecreated(Exception):  # noqa: N818 - it says what happened
+class TopicRecreated(Exception):
     """The lake knows offsets that the topic does not have: it was deleted, or lost its end."""
 
     def __init__(self, topic: str, partition: int, watermark: int, end: int) -> None:

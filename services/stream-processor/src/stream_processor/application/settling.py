@@ -23,11 +23,11 @@ _LOG = logging.get(__name__)
 _Result = TypeVar("_Result")
 
 
-class GaveUp(Exception):  # noqa: N818 - it says what happened
+class GaveUp(Exception):
     """A step failed for so long that only stopping the process is honest."""
 
 
-class Stopping(Exception):  # noqa: N818 - it says what happens
+class Stopping(Exception):
     """The process was asked to stop while a step was waiting for its next attempt."""
 
 
