@@ -7,7 +7,7 @@ RegistryError
 └── CorruptArtifact       what was fetched is not what was registered
 """
 
-# ruff: noqa: N818 - the names say what happened
+
 
 
 class RegistryError(Exception):

@@ -1,6 +1,6 @@
 """MLflow's REST API: requests, retries, and its errors as ours."""
 
-# ruff: noqa: N818 - the names say what happened
+
 
 import time
 from collections.abc import Callable, Iterator

@@ -7,8 +7,6 @@ TrainerError
 └── TryAgain           something outside does not answer: the same again may work
 """
 
-# ruff: noqa: N818 - the names say what happened
-
 
 class TrainerError(Exception):
     """The root of what this service raises on purpose."""
