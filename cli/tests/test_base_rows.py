@@ -25,7 +25,8 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_a_right_file_becomes_typed_rows(tmp_path: Path) -> None:
     path = written(
         tmp_path,
-        "occurred_at,channel,words,priority,ignored\n2026-01-01T10:00:00+02:00,mail,12,normal,x\n2026-01-02 08:30:00,chat,,urgent,y\n",
+        "occurred_at,channel,words,priority,ignored\n"
+        "2026-01-01T10:00:00+02:00,mail,12,normal,x\n2026-01-02 08:30:00,chat,,urgent,y\n",
     )
     rows = read(path, SPEC)
     assert rows.columns == ["channel", "words", "label", "occurred_at"]
