@@ -22,6 +22,7 @@ from lake import schema
 from lake.append import append_once
 from lake.lake import Lake
 from lake.settings import LakeSettings
+from lake.versions import METADATA_KEY
 
 from tests.chaos.waiting import until
 from tests.ingest_process import FLIGHTS, running
@@ -120,8 +121,8 @@ def _store(lake: Lake, spec, event_id: str) -> None:
     rows = pa.Table.from_pylist([row], schema=columns)
     table = lake.table(spec.name, "feedback")
     table.ensure(columns)
-    flush = {"partitions": {"0": {"first_offset": 0, "last_offset": 0}}}
-    append_once(table, rows, "feedback-events/0", 0, flush)
+    flush = json.dumps({"partitions": {"0": {"first_offset": 0, "last_offset": 0}}})
+    append_once(table, rows, "feedback-events/0", 0, {METADATA_KEY: flush})
 
 
 def _train(lake: Lake, model: str, version: str, event_id: str, folder) -> None:

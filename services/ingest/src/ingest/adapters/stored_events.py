@@ -68,8 +68,15 @@ class LakeEvents:
 
     def _search(self, model: str, training_set_hash: str, event_id: str) -> bool:
         uri = self._lake.objects.uri(f"{model}/_flywheel/training_sets/{training_set_hash}.parquet")
-        options = self._lake.settings.storage_options() or None
-        rows = pl.scan_parquet(uri, storage_options=options).filter(pl.col("event_id") == event_id).select(pl.len())
+        # Polars takes its own retry settings, as numbers, and refuses those that deltalake takes as text.
+        options = {
+            name: value for name, value in self._lake.settings.storage_options().items() if name.startswith("aws_")
+        }
+        rows = (
+            pl.scan_parquet(uri, storage_options=options or None)
+            .filter(pl.col("event_id") == event_id)
+            .select(pl.len())
+        )
         return bool(read.collect(rows, uri).item())
 
 

@@ -26,7 +26,7 @@ class Accepted(NamedTuple):
     value: bytes
 
 
-class NotPublished(Exception):  # noqa: N818 - says what happened to the feedback
+class NotPublished(Exception):
     """Kafka has not acknowledged the feedback. `retry_after_s` is when to send it again."""
 
     retry_after_s = 1
@@ -68,7 +68,7 @@ class Sighting:
     reason: str | None = None
 
 
-class SourceAway(Exception):  # noqa: N818 - says what happened
+class SourceAway(Exception):
     """A source cannot be asked now. The text says which, and what to do."""
 
 

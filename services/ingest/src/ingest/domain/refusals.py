@@ -7,7 +7,7 @@ Refused
 └── TokenMissing     a token is required here, and there is none
 """
 
-# ruff: noqa: N818 - the names say what is wrong with the feedback
+
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -68,7 +68,7 @@ def _framework(
             Problem(401, "Unauthorized", "The API key is not valid, or was revoked; ask for a new one."),
         ),
         dependencies=[Depends(require("read"))],
-    )(status_route.status_of(parts.whereabouts))
+    )(status_route.status_of(parts.whereabouts, parts.look_for_models))
     measures.KAFKA_UP.set_function(lambda: float(parts.kafka_trouble() is None))
     ops.install(app, {"kafka": _kafka_check(parts.kafka_trouble)})
     openapi.install(app)

@@ -1,6 +1,7 @@
 """GET /v1/feedback/{event_id}: where one piece of feedback is, and what it has taught."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -35,14 +36,19 @@ class EventStatusBody(BaseModel):
     serving: bool = Field(description="Whether one of them serves now")
 
 
-def status_of(whereabouts: Whereabouts) -> Callable[[UUID], EventStatusBody]:
-    """The route's function."""
+def status_of(
+    whereabouts: Whereabouts, look_for_models: Callable[[], Awaitable[None]]
+) -> Callable[[UUID], Awaitable[EventStatusBody]]:
+    """The route's function. `look_for_models` reads the specs anew, for models that were added this moment."""
 
-    def feedback_status(event_id: UUID) -> EventStatusBody:
+    async def feedback_status(event_id: UUID) -> EventStatusBody:
         """Where one piece of feedback is: received, stored (in which dataset version), quarantined or dead-lettered,
         and which model versions were trained on it."""
         try:
-            found = whereabouts.find(str(event_id))
+            found = await asyncio.to_thread(whereabouts.find, str(event_id))
+            if found is None:
+                await look_for_models()
+                found = await asyncio.to_thread(whereabouts.find, str(event_id))
         except SourceAway as away:
             log.warning("status_unknown", reason=str(away))
             raise ProblemError(statuses.problem_of(away)) from away
