@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lake import Lake, LakeError, read, versions
+from lake.schema import Kind
 from lake.triggers import TriggerLog
 from registry import Registry
 
@@ -45,18 +46,20 @@ def account(accepted: Sequence[str], stored: Sequence[str], quarantined: Sequenc
     )
 
 
-def event_ids(lake: Lake, table: str) -> list[str]:
+def event_ids(lake: Lake, kind: Kind) -> list[str]:
     """Event ids of a table of the model, read by Polars; none where it was never needed."""
-    found = lake.table(MODEL, "feedback" if table == "feedback" else "quarantine")
+    found = lake.table(MODEL, kind)
     if not found.exists():
         return []
     return read.scan(found).select("event_id").collect()["event_id"].to_list()
 
 
-def wait_until_stored(lake: Lake, accepted: Sequence[str], timeout_s: float) -> bool:
-    """Whether as many rows as there are different accepted events arrived in time."""
-    expected = len(set(accepted))
-    return _wait(lambda: _rows(lake) >= expected, timeout_s)
+def wait_until_stored(lake: Lake, accepted: Sequence[str], answers: int, timeout_s: float) -> bool:
+    """Whether as many rows arrived in time as there are different accepted events, and as there were answers."""
+    events = len(set(accepted))
+    return _wait(
+        lambda: _rows(lake, "feedback", "quarantine") >= events and _rows(lake, "predictions") >= answers, timeout_s
+    )
 
 
 def wait_until_trained(lake: Lake, registry: Registry, timeout_s: float) -> bool:
@@ -64,8 +67,8 @@ def wait_until_trained(lake: Lake, registry: Registry, timeout_s: float) -> bool
     return _wait(lambda: not _open_triggers(lake, registry), timeout_s)
 
 
-def _rows(lake: Lake) -> int:
-    tables = [lake.table(MODEL, "feedback"), lake.table(MODEL, "quarantine")]
+def _rows(lake: Lake, *kinds: Kind) -> int:
+    tables = [lake.table(MODEL, kind) for kind in kinds]
     return sum(versions.row_count(table) for table in tables if table.exists())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from flywheel_local.stack import Stack
 from flywheel_schemas.spec import ModelSpec
@@ -54,7 +55,8 @@ def run(wish: Wish, home: Path, folder: Path, console: Console) -> Outcome:
         # The libraries read their settings where every service does.
         os.environ.update(stack.env)
         lake, registry = Lake(LakeSettings()), Registry(RegistrySettings())
-        settled = account.wait_until_stored(lake, tally.accepted, STORED_TIMEOUT_S)
+        answers = int(np.isfinite(served.score).sum())
+        settled = account.wait_until_stored(lake, tally.accepted, answers, STORED_TIMEOUT_S)
         settled &= account.wait_until_trained(lake, registry, TRAINED_TIMEOUT_S)
         screen.say("asking what other ways of learning would have served")
         chapters = Story(flights, served, lake, registry).chapters(tally.first_answer)
@@ -65,7 +67,7 @@ def run(wish: Wish, home: Path, folder: Path, console: Console) -> Outcome:
             lines=_lines(spec, flights, served, chapters, lake=lake, registry=registry),
             account=_account(lake, tally),
             tally=tally,
-            answers=int(pl.Series(served.score).is_not_nan().sum()),
+            answers=answers,
             answers_stored=read.predictions(lake, MODEL).select(pl.col("prediction_id").n_unique()).collect().item(),
             settled=settled,
             replay_s=replay_s,

@@ -10,6 +10,7 @@ from flights.account import Account
 from flights.calls import Tally
 from flights.story import Chapter
 
+WORTH_A_RATIO = 0.005
 FROZEN, SERVED, NAIVE, ALL_LABELS = "frozen", "flywheel", "naive", "all_labels"
 
 
@@ -36,9 +37,9 @@ class Outcome:
 
     @property
     def covered(self) -> float:
-        """How far from frozen to all labels the served line got, of 1; NaN where there is no way between them."""
+        """How far from frozen to all labels the served line got, of 1; NaN where the two hardly differ."""
         frozen, best = self.mean(FROZEN), self.mean(ALL_LABELS)
-        return (self.mean(SERVED) - frozen) / (best - frozen) if best > frozen else float("nan")
+        return (self.mean(SERVED) - frozen) / (best - frozen) if best - frozen > WORTH_A_RATIO else float("nan")
 
     def mean(self, line: str) -> float:
         """AUC averaged by month; NaN for a line that was not drawn."""
@@ -65,6 +66,9 @@ class Outcome:
             found.append("feedback or trainings were still on their way when the time for them was up")
         return found
 
+    def _way(self, line: str) -> str:
+        return f"; {self.covered:.2f} of the way" if line == SERVED and np.isfinite(self.covered) else ""
+
     def rows(self) -> list[Row]:
         """The figures that programs read; lines that were not drawn, and delays where nothing changed, are left out."""
         replayed = f"March and {self.months - 1} more months" if self.months > 1 else "March"
@@ -80,7 +84,7 @@ class Outcome:
                 continue
             reference = self.mean(FROZEN) if line != FROZEN else None
             ratio = self.mean(line) / reference if reference else None
-            note = f"{replayed}, averaged by month" + (f"; {self.covered:.2f} of the way" if line == SERVED else "")
+            note = f"{replayed}, averaged by month" + self._way(line)
             months = len(self.lines[line])
             figures.append(Row(f"demo.auc.{name}", self.mean(line), "AUC", reference, ratio, n=months, note=note))
         if delays := self.delays_s():

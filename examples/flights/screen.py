@@ -18,6 +18,7 @@ class Screen:
 
     def __init__(self, console: Console, flights: int) -> None:
         self._console = console
+        self._began_s = time.monotonic()
         self._flights = flights
         self._seen: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
         self._month = 0
@@ -25,8 +26,10 @@ class Screen:
         self._task: TaskID | None = None
 
     def say(self, line: str) -> None:
-        """Print one line."""
-        self._console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        """Print one line, with the seconds since the beginning."""
+        self._console.print(
+            f"{time.monotonic() - self._began_s:5.0f} s  {line}", markup=False, highlight=False, soft_wrap=True
+        )
 
     @contextmanager
     def bar(self) -> Iterator[None]:
