@@ -21,7 +21,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 up: setup ## Start Kafka, S3, MLflow and every service; print the addresses
@@ -47,7 +47,7 @@ chaos: setup ## Kill processes under load for longer than `make test` does, then
 	@$(PY) -m tests.chaos $(ARGS)
 
 bench: setup ## How fast each part is, beside what it is measured against
-	@$(PY) -m benchmarks
+	@$(PY) -m benchmarks $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .
