@@ -22,6 +22,7 @@ def test_a_model_that_is_added_becomes_the_first_champion(lab: Lab, tmp_path: Pa
     assert champion is not None
     assert (champion.version, champion.state, champion.traffic_percent) == ("1", VersionState.PROMOTED, 100.0)
     assert champion.trigger_id is None
+    assert champion.git_commit
     assert champion.metrics["judged.auc"] > 0.85
     assert {gate.name for gate in champion.gates} == {"metric", "worst_slice", "latency", "compatibility"}
     assert champion.artifact_uri.startswith("s3://")

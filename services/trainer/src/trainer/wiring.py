@@ -23,6 +23,7 @@ from trainer.adapters.kafka import KafkaAnnouncements, LakeTriggers
 from trainer.adapters.learner import LightGbm
 from trainer.adapters.ledger import MlflowLedger
 from trainer.adapters.models import RegisteredModels
+from trainer.adapters.source_code import git_commit
 from trainer.application.judging import Judging
 from trainer.application.ports import Announcements, Learner
 from trainer.application.progress import InProgress
@@ -88,7 +89,7 @@ def build(
         Workshop(datasets, used.learner, Judging(used.learner, models), settings.trainer.threads),
         registry,
         registry.run_store,
-        MlflowLedger(registry, settings.trainer.git_commit),
+        MlflowLedger(registry, settings.trainer.git_commit or git_commit()),
         triggers=triggers,
         rollout=rollout,
         progress=progress,
