@@ -79,10 +79,10 @@ async def test_explicit_nulls_read_like_absent_fields(service):
 @pytest.mark.parametrize(
     ("changes", "pointer", "told"),
     [
-        ({"label": "tardy"}, "/label", "'tardy' is no late; allowed, as text: on_time, late"),
-        ({"label": 3}, "/label", "a number is no late; allowed, as text: on_time, late"),
-        ({"label": True}, "/label", "a truth value is no late"),
-        ({"label": ["late"]}, "/label", "a list is no late"),
+        ({"label": "tardy"}, "/label", "'tardy' is not a value of late; allowed, as text: on_time, late"),
+        ({"label": 3}, "/label", "a number is not a value of late; allowed, as text: on_time, late"),
+        ({"label": True}, "/label", "a truth value is not a value of late"),
+        ({"label": ["late"]}, "/label", "a list is not a value of late"),
         ({"model": "delays", "features": {}, "label": 5000}, "/label", "5000 is out of range; allowed: -120 to 2000"),
         ({"model": "delays", "features": {}, "label": "long"}, "/label", "minutes is a number; this is text"),
         ({"features": {"carrier": "XX"}}, "/features/carrier", "allowed: UA, AA, B6"),

@@ -59,7 +59,7 @@ class KnownModel:
         if len(self.spec.classes) > _MAX_LISTED:
             allowed += f" and {len(self.spec.classes) - _MAX_LISTED} more"
         found = repr(label[:64]) if isinstance(label, str) else json_name(label)
-        return f"{found} is no {self.spec.label.name}; allowed, as text: {allowed}"
+        return f"{found} is not a value of {self.spec.label.name}; allowed, as text: {allowed}"
 
 
 def json_name(value: object) -> str:

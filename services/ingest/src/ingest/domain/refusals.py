@@ -7,8 +7,6 @@ Refused
 └── TokenMissing     a token is required here, and there is none
 """
 
-
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

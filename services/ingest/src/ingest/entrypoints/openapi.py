@@ -120,7 +120,7 @@ def _batch() -> dict[str, Any]:
 
 def _refusals() -> list[Problem]:
     """One of each kind, made by the code that makes the real ones."""
-    label = Violation("/label", "'tardy' is no late; allowed, as text: on_time, late")
+    label = Violation("/label", "'tardy' is not a value of late; allowed, as text: on_time, late")
     return [
         Problem(400, "Bad Request", "The body is not valid JSON at line 1, column 18: Expecting value."),
         statuses.problem_of(TokenRefused("the feedback token has expired; feedback on this prediction is not taken")),

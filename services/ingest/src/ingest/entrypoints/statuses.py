@@ -49,7 +49,10 @@ def problem_of(failure: Failure, event_id: str | None = None) -> Problem:
         status, title, _, detail = _NOT_PUBLISHED[type(failure)]
         extensions = {} if event_id is None else {"event_id": event_id}
         return Problem(status, title, detail, (), {"Retry-After": str(failure.retry_after_s)}, extensions)
-    detail = "Where this feedback is cannot be told at the moment, because a store does not answer. Ask again later."
+    detail = (
+        "Where this feedback is cannot be told at the moment: a store does not answer, or so much waits to be"
+        " processed that looking through it takes too long. Ask again later."
+    )
     return Problem(503, "Service Unavailable", detail, headers={"Retry-After": "2"})
 
 
