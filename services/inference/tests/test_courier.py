@@ -1,6 +1,7 @@
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,27 @@ class Counts:
         self.on_disk += rows
 
 
+@contextmanager
+def sending(courier: Courier) -> Iterator[None]:
+    """Runs the courier, with a thread in the event loop's place; ends with the courier closed."""
+    ended = threading.Event()
+
+    def loop() -> None:
+        while not ended.wait(0.001):
+            courier.send_some()
+
+    thread = threading.Thread(target=loop)
+    courier.start()
+    thread.start()
+    until(lambda: courier.problem is None)
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        courier.close()
+
+
 def answered(*ids: str) -> Answered:
     answers = [Answer(one, "t", False, "late", None, "1", "champion") for one in ids]
     return Answered("m", "1", "champion", [{}] * len(ids), answers, None, 1.0, 0.1, "00-t")
@@ -140,21 +162,20 @@ def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
 def test_records_pass_in_order_and_through_an_outage_in_order_too(tmp_path: Path) -> None:
     broker, counts = Broker(), Counts()
     courier = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)
-    courier.start()
     names = [f"{n:04d}" for n in range(300)]
-    for name in names[:100]:
-        courier.offer(answered(name))
-    until(lambda: len(broker.log) == 100)
-    broker.up = False
-    for name in names[100:200]:
-        courier.offer(answered(name))
-    until(lambda: counts.on_disk >= 100)
-    assert courier.problem is not None
-    broker.up = True
-    for name in names[200:]:
-        courier.offer(answered(name))
-    until(lambda: len(broker.log) == 300)
-    courier.close()
+    with sending(courier):
+        for name in names[:100]:
+            courier.offer(answered(name))
+        until(lambda: len(broker.log) == 100)
+        broker.up = False
+        for name in names[100:200]:
+            courier.offer(answered(name))
+        until(lambda: counts.on_disk >= 100)
+        assert courier.problem is not None
+        broker.up = True
+        for name in names[200:]:
+            courier.offer(answered(name))
+        until(lambda: len(broker.log) == 300)
     assert broker.log == names
     assert counts.acknowledged == 300
     assert counts.lost == {}
@@ -171,16 +192,26 @@ def test_what_is_not_acknowledged_at_the_end_is_on_disk_for_the_next_start(tmp_p
     courier.close()
     broker.up = True
     again = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)
-    again.start()
-    again.offer(answered("d"))
-    until(lambda: len(broker.log) == 4)
-    again.close()
+    with sending(again):
+        again.offer(answered("d"))
+        until(lambda: len(broker.log) == 4)
     assert broker.log == ["a", "b", "c", "d"]
+
+
+def test_what_was_sent_but_fails_at_the_end_is_on_disk_too(tmp_path: Path) -> None:
+    broker, counts = Broker(), Counts()
+    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)
+    courier.start()
+    until(lambda: courier.problem is None)
+    broker.up = False
+    courier.offer(answered("a", "b"))
+    courier.close()
+    assert numbers_of(Spool(tmp_path, 1_000_000)) == [b"a", b"b"]
 
 
 def test_a_full_queue_drops_and_counts_without_blocking(tmp_path: Path) -> None:
     counts = Counts()
-    courier = Courier(Broker(), lambda: None, Spool(tmp_path, 1000), counts, queue_rows=10)
+    courier = Courier(Broker(), lambda: None, Spool(tmp_path, 1_000_000), counts, queue_rows=10)
     for _ in range(4):
         courier.offer(answered("a", "b", "c"))
     assert counts.lost == {"queue_full": 3}
@@ -188,26 +219,40 @@ def test_a_full_queue_drops_and_counts_without_blocking(tmp_path: Path) -> None:
 
 def test_a_record_that_kafka_refuses_is_counted_and_holds_nobody_up(tmp_path: Path) -> None:
     broker, counts = Broker(), Counts()
-    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1000), counts)
-    courier.start()
-    courier.offer(answered("a", "poison", "b"))
-    until(lambda: broker.log == ["a", "b"])
-    courier.close()
+    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)
+    with sending(courier):
+        courier.offer(answered("a", "poison", "b"))
+        until(lambda: broker.log == ["a", "b"])
     assert counts.lost == {"refused": 1}
     assert courier.problem is None
 
 
+def test_a_request_of_many_rows_is_sent_a_slice_at_a_time(tmp_path: Path) -> None:
+    broker, counts = Broker(), Counts()
+    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)
+    courier.start()
+    until(lambda: courier.problem is None)
+    courier.offer(answered(*[str(n) for n in range(250)]))
+    courier.send_some()
+    assert 0 < len(broker.log) < 250
+    courier.close()
+    assert broker.log == [str(n) for n in range(250)]
+
+
 def test_offers_from_many_threads_are_all_kept(tmp_path: Path) -> None:
     broker, counts = Broker(), Counts()
-    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1000), counts)
-    courier.start()
+    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)
     threads = [
         threading.Thread(target=lambda n=n: [courier.offer(answered(f"{n}-{i}")) for i in range(200)]) for n in range(4)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    until(lambda: len(broker.log) == 800)
-    courier.close()
+    with sending(courier):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        until(lambda: len(broker.log) == 800)
     assert len(set(broker.log)) == 800
+
+
+def numbers_of(spool: Spool) -> list[bytes]:
+    return [each.key for each in spool.peek(100)]

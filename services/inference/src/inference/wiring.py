@@ -33,6 +33,7 @@ from inference.entrypoints import app as api
 from inference.entrypoints.predict import Desk, Gate
 from inference.settings import Settings
 
+_SEND_EVERY_S = 0.005
 _DELIVERY_TIMEOUT_S = 5.0
 _TOPICS_TIMEOUT_S = 5.0
 
@@ -90,13 +91,21 @@ def build(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         background.start()
+        sending = asyncio.create_task(_send_predictions(courier))
         yield
+        sending.cancel()
         await asyncio.to_thread(background.stop)
 
     async def models() -> str | None:
         return catalogue.unready()
 
     return api.build(desk, life, {"models": models}, background.dead)
+
+
+async def _send_predictions(courier: Courier) -> None:
+    while True:
+        more = courier.send_some()
+        await asyncio.sleep(0.0 if more else _SEND_EVERY_S)
 
 
 def _courier(settings: Settings, measures: Measures) -> Courier:

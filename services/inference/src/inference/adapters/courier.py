@@ -1,10 +1,16 @@
-"""Brings predictions to Kafka from a thread of its own, in order, and to disk while Kafka is away."""
+"""Brings predictions to Kafka in order, and to disk while Kafka is away.
+
+While all is well the event loop itself sends, a slice at a time: Kafka's client asks for Python's lock for every
+delivery report, and a second thread that does so beside the loop halves what the service answers. The courier's own
+thread does what blocks: it connects, spools and replays.
+"""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 from flywheel_schemas.topics import PREDICTIONS
@@ -17,7 +23,8 @@ from inference.application.ports import Answered
 
 log = logging.get(__name__)
 _CHUNK = 1000
-_IDLE_S = 0.01
+_SLICE = 100
+_LOOK_S = 0.02
 _RETRY_S = 1.0
 
 
@@ -84,6 +91,7 @@ class Courier:
         self._queue_rows = queue_rows
         self._flush_s = flush_s
         self._queue: deque[Answered] = deque()
+        self._begun: Iterator[Record] = iter(())
         self._queued_rows = 0
         self._unacknowledged: dict[int, Record] = {}
         self._sent = self._acknowledged = 0
@@ -91,6 +99,7 @@ class Courier:
         self._try_again_at = 0.0
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._turn = threading.Lock()  # held by whoever sends, spools or replays
         self._thread = threading.Thread(target=self._run, name="prediction-courier", daemon=True)
 
     @property
@@ -119,43 +128,61 @@ class Courier:
             self._thread.join(timeout_s + self._flush_s)
         self._spool.close()
 
+    def send_some(self) -> bool:
+        """Send a slice of what waits, take delivery reports; True when more waits. For the event loop: never blocks."""
+        if self._failed is not None or not self._turn.acquire(blocking=False):
+            return False
+        try:
+            if self._spool.empty:
+                self._send(self._next_records(_SLICE))
+                self._kafka.poll(0.0)
+                self._count_acknowledged()
+        finally:
+            self._turn.release()
+        return bool(self._queue) and self._failed is None
+
     def _run(self) -> None:
-        while True:
-            stopping = self._stopping.is_set()
+        while not self._stopping.wait(_LOOK_S):
             try:
-                self._work()
+                with self._turn:
+                    self._mend()
             except Exception:
                 log.exception("prediction_courier_failed")
                 self._stopping.wait(_RETRY_S)
-            if stopping and not self._queue:
-                break
-        if self._failed is None and self._kafka.flush(self._flush_s) == 0 and self._failed is None:
-            return
-        self._to_spool(self._take_back())
+        with self._turn:
+            self._finish()
 
-    def _work(self) -> None:
+    def _mend(self) -> None:
+        """One step back to where the event loop can send."""
+        if self._failed is None and self._spool.empty:
+            return
+        if self._unacknowledged:
+            self._fall_back()
         if self._failed is not None:
             self._recover()
-        if self._failed is None and self._spool.empty:
-            self._send(self._next_records())
-            self._kafka.poll(0.0 if self._queue else _IDLE_S)
-            self._count_acknowledged()
-            if self._failed is not None:
-                self._fall_back()
-            return
-        self._to_spool(self._next_records())
+        self._to_spool(self._next_records(_CHUNK))
         if self._failed is None:
             self._replay()
-        else:
-            self._stopping.wait(0.05)
 
-    def _next_records(self) -> list[Record]:
-        found: list[Record] = []
-        while len(found) < _CHUNK and self._queue:
+    def _finish(self) -> None:
+        """Send what waits, or spool it."""
+        while waiting := self._next_records(_CHUNK):
+            if self._failed is None and self._spool.empty:
+                self._send(waiting)
+            else:
+                self._fall_back()
+                self._to_spool(waiting)
+        self._fall_back()
+        self._count_acknowledged()
+
+    def _next_records(self, count: int) -> list[Record]:
+        found = list(islice(self._begun, count))
+        while len(found) < count and self._queue:
             answered = self._queue.popleft()
-            found.extend(records(answered))
             with self._lock:
                 self._queued_rows -= len(answered.answers)
+            self._begun = records(answered)
+            found.extend(islice(self._begun, count - len(found)))
         return found
 
     def _send(self, waiting: Iterable[Record]) -> None:
@@ -167,17 +194,12 @@ class Courier:
 
     def _hand_over(self, number: int, record: Record) -> None:
         report = partial(self._delivered, number)
-        for _ in range(100):
-            try:
-                self._kafka.send_raw(PREDICTIONS, record.key, record.value, record.headers, report)
-                return
-            except BrokerUnavailable as exc:  # the client's own queue is full
-                full = exc
-                self._kafka.poll(0.05)
-            except RecordRefused as exc:
-                self._refuse(number, exc)
-                return
-        self._failed = str(full)
+        try:
+            self._kafka.send_raw(PREDICTIONS, record.key, record.value, record.headers, report)
+        except BrokerUnavailable as exc:  # the client's own queue is full
+            self._failed = str(exc)
+        except RecordRefused as exc:
+            self._refuse(number, exc)
 
     def _delivered(self, number: int, error: Any, _: Any) -> None:
         if error is None:
@@ -201,16 +223,14 @@ class Courier:
         log.error("prediction_refused", reason=str(why))
 
     def _fall_back(self) -> None:
-        """Every record that is still with Kafka's client comes to an end, then all go to disk in their order."""
-        log.warning("predictions_spooled", reason=self._failed)
+        """Every record that is with Kafka's client comes to an end; those that failed go to disk in their order."""
         self._kafka.flush(self._flush_s)
-        self._to_spool(self._take_back())
-        self._try_again_at = time.monotonic() + _RETRY_S
-
-    def _take_back(self) -> list[Record]:
-        taken = [self._unacknowledged[number] for number in sorted(self._unacknowledged)]
+        failed = [self._unacknowledged[number] for number in sorted(self._unacknowledged)]
         self._unacknowledged.clear()
-        return taken
+        if failed:
+            log.warning("predictions_spooled", reason=self._failed, records=len(failed))
+            self._to_spool(failed)
+            self._try_again_at = time.monotonic() + _RETRY_S
 
     def _recover(self) -> None:
         if time.monotonic() < self._try_again_at:

@@ -26,7 +26,7 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     headers: list[tuple[str, bytes]]
 
 
-class SpoolFull(Exception):  # noqa: N818 - says what happened
+class SpoolFull(Exception):
     """There is no room; `lost` records were not kept."""
 
     def __init__(self, lost: int) -> None:

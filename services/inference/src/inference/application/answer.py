@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,6 +14,10 @@ from inference.application.ports import Answered, PredictionLog, Watches
 from inference.application.served import ServedModel
 
 _random = random.Random()  # noqa: S311 - see prediction_ids
+
+
+_VERSION_AND_VARIANT = 7 << 76 | 2 << 62
+_LOW_62 = (1 << 62) - 1
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -35,8 +38,7 @@ class Answer(msgspec.Struct, gc=False):
     base_value: float | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, gc=False):
     """One request. `started_s` is by the monotonic clock."""
 
     rows: Sequence[Any]
@@ -48,14 +50,14 @@ class Question:
 
 def prediction_ids(count: int, now_s: float) -> list[str]:
     """`count` new UUIDs of version 7: they begin with the time, so that neighbours in time are neighbours in files."""
-    moment = f"{int(now_s * 1000):012x}"
-    start = f"{moment[:8]}-{moment[8:]}-7"
-    # An id need be unique, not secret (its token is signed); the system's own generator costs 30 times as much.
-    noise = f"{_random.getrandbits(80 * count):0{20 * count}x}"
-    return [
-        f"{start}{n[:3]}-{'89ab'[int(n[3], 16) & 3]}{n[4:7]}-{n[7:19]}"
-        for n in (noise[at : at + 20] for at in range(0, 20 * count, 20))
-    ]
+    base = int(now_s * 1000) << 80 | _VERSION_AND_VARIANT
+    found = []
+    for _ in range(count):
+        # An id need be unique, not secret (its token is signed); the system's own generator costs 30 times as much.
+        noise = _random.getrandbits(74)
+        h = f"{base | noise >> 62 << 64 | noise & _LOW_62:032x}"
+        found.append(f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}")
+    return found
 
 
 class AnswerQuestions:

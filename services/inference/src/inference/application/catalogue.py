@@ -1,6 +1,6 @@
 """What this process serves, and what it should."""
 
-# ruff: noqa: N818 - the names say what happened
+
 
 import threading
 from collections.abc import Callable

@@ -1,9 +1,8 @@
 """What the use cases ask of the world."""
 
-# ruff: noqa: N818 - the names say what happened
+
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,8 +88,7 @@ class Copies(Protocol):
         """A version that still has a copy here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """One request's answers on their way to Kafka. `answers` are in the order of `rows`."""
 
     model: str
