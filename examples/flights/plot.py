@@ -1,6 +1,7 @@
 """The picture: how good each way of learning was in each month, and which version served when."""
 
 import calendar
+from datetime import date
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from flights.story import served_in_turn
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+YEAR = 2013
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 STYLES = {
     ALL_LABELS: ("#009E73", "--", "all labels known"),
@@ -35,7 +37,9 @@ def png(outcome: Outcome) -> bytes:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (above, below) = plt.subplots(2, 1, figsize=(10, 6.6), height_ratios=[3, 1], layout="constrained", dpi=130)
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(10, 6.6), height_ratios=[4, 1], sharex=True, layout="constrained", dpi=130
+    )
     _draw_lines(above, outcome)
     _draw_versions(below, outcome)
     out = BytesIO()
@@ -44,15 +48,21 @@ def png(outcome: Outcome) -> bytes:
     return out.getvalue()
 
 
+def _middle(month: int) -> int:
+    return date(YEAR, month, 15).toordinal()
+
+
 def _draw_lines(axes: "Axes", outcome: Outcome) -> None:
     for line, name in names(outcome).items():
         colour, dashes, _ = STYLES[line]
-        months = list(outcome.lines[line])
+        months = [_middle(month) for month in outcome.lines[line]]
         label = f"{name} ({outcome.mean(line):.3f})"
         axes.plot(
             months, list(outcome.lines[line].values()), dashes, color=colour, lw=2.2, marker="o", ms=4, label=label
         )
-    axes.set_xticks(months, [calendar.month_abbr[month] for month in months])
+    months = list(outcome.lines[FROZEN])
+    axes.set_xticks([_middle(month) for month in months], [calendar.month_abbr[month] for month in months])
+    axes.tick_params(labelbottom=True)
     axes.set_ylabel("AUC on the flights of the month")
     axes.set_title(
         "Will it arrive more than 15 minutes late? New York 2013; averages in brackets", loc="left", fontsize=11
@@ -71,8 +81,7 @@ def _draw_versions(axes: "Axes", outcome: Outcome) -> None:
         axes.barh(0, days, left=chapter.from_date.toordinal(), color="#0072B2" if place % 2 else "#56B4E9", height=0.6)
         middle = chapter.from_date.toordinal() + days / 2
         axes.text(middle, 0, chapter.version, ha="center", va="center", color="white", fontsize=9)
-    starts = sorted({each.from_date.replace(day=1) for each in chapters if each.from_date})
-    axes.set_xticks([day.toordinal() for day in starts], [f"{day:%b}" for day in starts])
     axes.set_yticks([])
+    axes.tick_params(labelbottom=False, bottom=False)
     axes.set_title("Version serving", loc="left", fontsize=11)
     axes.spines[["top", "right", "left"]].set_visible(False)
