@@ -95,7 +95,7 @@ class Bench:
         """Events of every fate: new, repeated at a distance, misfits, poison; acknowledged when this returns."""
         for _ in range(count):
             event = {
-                "event_id": str(uuid.uuid4()), "model": self.model, "kind": "example", "source": "test", "label": "late",
+                "event_id": str(uuid.uuid4()), "model": self.model, "kind": "example", "source": "t", "label": "late",
                 "features": {"distance": random.uniform(0, 6000)}, "occurred_at": NOW, "received_at": NOW,
             }  # fmt: skip
             self.sent.append(event)
@@ -194,7 +194,7 @@ class Bench:
         assert sum(share["quarantined"] for share in shares) == len(self.misfits)
 
 
-DYING = textwrap.dedent("""
+DYING = textwrap.dedent('''
     import asyncio, os, signal, sys
     from stream_processor import wiring
     from stream_processor.__main__ import run
@@ -205,13 +205,15 @@ DYING = textwrap.dedent("""
     boundary, calls = sys.argv[1], 0
     logging.configure("stream-processor")
 
-    def die():
+    def die(how=signal.SIGKILL):
         global calls
         calls += 1
         if calls == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), how)
 
     class Dying:
+        """Hands everything on; the second call of `method` is the process's last, or (stop) its last for now."""
+
         def __init__(self, inner, method):
             self.inner, self.method = inner, method
 
@@ -220,13 +222,16 @@ DYING = textwrap.dedent("""
             if name != self.method:
                 return found
             def then_die(*arguments):
+                if boundary == "stop":
+                    die(signal.SIGSTOP)
                 result = found(*arguments)
-                die()
+                if boundary != "stop":
+                    die()
                 return result
             return then_die
 
-    def dying(name):
-        return (lambda inner: Dying(inner, name)) if boundary == name else (lambda inner: inner)
+    def dying(method, *boundaries):
+        return (lambda inner: Dying(inner, method)) if boundary in boundaries else (lambda inner: inner)
 
     if boundary == "quarantine":
         original = lake_tables.append_absent
@@ -235,10 +240,12 @@ DYING = textwrap.dedent("""
             die()
         lake_tables.append_absent = append_absent
     wraps = wiring.Wraps(
-        tables=dying("append"), dead_letters=dying("publish"), announcements=dying("dataset_committed"),
+        tables=dying("append", "append"),
+        dead_letters=dying("publish", "publish", "stop"),
+        announcements=dying("dataset_committed", "dataset_committed"),
     )
     sys.exit(asyncio.run(run(Settings(), wraps)))
-""")
+''')
 
 
 @pytest.fixture
@@ -293,6 +300,22 @@ def test_a_worker_that_was_stopped_past_its_session_doubles_nothing(bench):
     bench.send(200)
     bench.reconcile()
     assert (first.poll(), second.poll()) == (None, None)
+
+
+def test_a_worker_that_was_stopped_before_its_dead_letters_does_not_write_them_twice(bench):
+    zombie = bench.start(dying="stop")
+    until(lambda: ready(zombie))
+    until(lambda: bench.send(60) or is_stopped(zombie))
+    bench.start()
+    bench.send(100)
+    until(bench.complete)
+    zombie.send_signal(signal.SIGCONT)
+    bench.send(100)
+    bench.reconcile()
+
+
+def is_stopped(worker: Any) -> bool:
+    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def test_two_workers_share_the_partitions(bench):

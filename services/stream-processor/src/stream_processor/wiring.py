@@ -126,7 +126,7 @@ def _stream(
     settings, wraps = shared.settings, shared.wraps
     secret = (secrets.randbits(64), secrets.randbits(64))
     tables = wraps.tables(LakeTables(shared.lake, shared.specs, topic.name, kind))
-    dead_letters = wraps.dead_letters(KafkaDeadLetters(settings.kafka, shared.publisher))
+    dead_letters = wraps.dead_letters(KafkaDeadLetters(settings.kafka, settings.reader_group))
     patience = Patience(settings.give_up_s, shared.stopping.wait, shared.watch.trouble(topic.name))
     recovery = Recovery(topic.name, tables, dead_letters, shared.specs, secret)
     settler = Settler(tables, dead_letters, shared.announcements if kind == "feedback" else None, patience)

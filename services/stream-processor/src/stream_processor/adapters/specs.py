@@ -4,11 +4,14 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from flywheel_schemas.spec import ModelSpec
+from flywheel_schemas.spec import ModelSpec, SpecError
 from lake import Lake
+from telemetry import logging
 from typing_extensions import override
 
 from stream_processor.application.ports import Specs
+
+_LOG = logging.get(__name__)
 
 
 class LakeSpecs(Specs):
@@ -29,7 +32,14 @@ class LakeSpecs(Specs):
 
     @override
     def reload(self) -> Mapping[str, ModelSpec]:
-        specs = self._lake.specs.with_shipped(self._folder)
+        try:
+            specs = self._lake.specs.with_shipped(self._folder)
+        except SpecError as exc:
+            if self._specs is None:
+                raise
+            # At start a wrong file is refused; later it must not stop the models that work.
+            _LOG.error("spec_refused", detail=str(exc))
+            return self._specs
         with self._lock:
             self._specs = specs
         return specs
