@@ -1,3 +1,4 @@
+import logging
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -6,6 +7,7 @@ import pytest
 from stream_processor.domain.flushing import FlushPolicy
 from stream_processor.domain.seen import SeenIds, keys_of
 from stream_processor.domain.thresholds import Crossing, LastTrigger, crossing
+from stream_processor.entrypoints.library_logs import OncePer
 
 SECRET = (0x1234, 0x5678)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -100,3 +102,13 @@ def test_nothing_fires_during_the_cooldown():
 def test_deleted_rows_do_not_fire_and_a_model_without_a_threshold_never_does():
     assert crossing(5, LastTrigger(0, NOW, 12), 1, NO_COOLDOWN, NOW) is None
     assert crossing(10**9, None, None, NO_COOLDOWN, NOW) is None
+
+
+def test_a_library_that_repeats_itself_is_heard_now_and_then():
+    times = iter([0.0, 1.0, 1.0, 31.0])
+    limit = OncePer(30.0, lambda: next(times))
+    record = logging.LogRecord("aiokafka", logging.ERROR, "", 0, "Unable connect to node with id %s", (1,), None)
+    other = logging.LogRecord("aiokafka", logging.ERROR, "", 0, "Heartbeat failed", (), None)
+    assert [limit.filter(record), limit.filter(record), limit.filter(other), limit.filter(record)] == [
+        True, False, True, True,
+    ]  # fmt: skip

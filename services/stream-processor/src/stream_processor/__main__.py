@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging as stdlib_logging
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from telemetry import logging, tracing
 
 from stream_processor import wiring
+from stream_processor.entrypoints import library_logs
 from stream_processor.settings import Settings
 
 _LOG = logging.get("stream_processor")
@@ -122,8 +122,7 @@ def main() -> int:
             print(f"error: {'.'.join(map(str, error['loc']))}: {error['msg']}", file=sys.stderr)  # noqa: T201
         return 2
     logging.configure("stream-processor", settings.log_level)
-    for chatty in ("faust", "mode"):
-        stdlib_logging.getLogger(chatty).setLevel(stdlib_logging.WARNING)
+    library_logs.calm()
     tracing.configure("stream-processor", settings.otlp_endpoint)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(run(settings))
