@@ -5,10 +5,10 @@ import importlib
 import tempfile
 from pathlib import Path
 
-from flywheel_local.stack import Stack
 from rich.console import Console
 
 from benchmarks import results
+from flywheel_local.stack import Stack
 
 PARTS = ("ingest", "processor", "inference")
 

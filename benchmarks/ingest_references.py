@@ -15,13 +15,14 @@ from uuid import uuid4
 
 from confluent_kafka import Producer
 from fastapi import FastAPI, HTTPException
+from pydantic import ConfigDict
+from starlette.types import Receive, Scope, Send
+
 from flywheel_schemas.events import Feedback, FeedbackRequest
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from http_api import server
 from kafka_runtime import cloud_events
 from kafka_runtime.settings import KafkaSettings
-from pydantic import ConfigDict
-from starlette.types import Receive, Scope, Send
 
 
 def _producer(linger_ms: float) -> Producer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from flywheel_local import env_file
 from flywheel_local.stack import Stack
 from flywheel_local.topics import ensure_topics

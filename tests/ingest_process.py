@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
 from flywheel_schemas.spec import parse_spec
 from flywheel_schemas.tokens import TokenKeys
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from flywheel_cli.base_rows import BaseFileError, read
 from flywheel_schemas.spec import parse_spec
 

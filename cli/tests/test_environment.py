@@ -1,4 +1,5 @@
 import pytest
+
 from flywheel_cli.environment import complete, service_url
 from flywheel_local import env_file
 

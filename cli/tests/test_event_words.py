@@ -2,10 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
-from flywheel_cli.event_words import in_words
-from flywheel_schemas.topics import ALL_TOPICS
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flywheel_cli.event_words import in_words
+from flywheel_schemas.topics import ALL_TOPICS
 from kafka_runtime.dead_letter import headers
 from kafka_runtime.record import Record
 

@@ -1,10 +1,11 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
+
 from flywheel_cli.commands.keys import app
 from http_api.keys import ApiKeys
 from http_api.problems import ProblemError
-from typer.testing import CliRunner
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 import typer
+
 from flywheel_cli.output import fail, show, text
 
 ROWS = [

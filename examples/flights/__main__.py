@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from flywheel_local.errors import StackError
-from flywheel_local.server import repository
-from flywheel_schemas.spec import SpecError
 from rich.console import Console
 
 from benchmarks import results
 from flights.demo import Wish, run
 from flights.stage import DemoError
+from flywheel_local.errors import StackError
+from flywheel_local.server import repository
+from flywheel_schemas.spec import SpecError
 
 app = typer.Typer(help="The whole loop on real flights.", no_args_is_help=True)
 SPEC = Path(__file__).with_name("flights.yaml")

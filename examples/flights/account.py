@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from flights.calls import MODEL
 from lake import Lake, LakeError, read, versions
 from lake.schema import Kind
 from lake.triggers import TriggerLog
 from registry import Registry
-
-from flights.calls import MODEL
 
 
 @dataclass(frozen=True, slots=True)

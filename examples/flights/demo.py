@@ -9,12 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from flywheel_local.stack import Stack
-from flywheel_schemas.spec import ModelSpec
-from lake import Lake, LakeSettings, read
-from registry import Registry, RegistrySettings
 from rich.console import Console
-from trainer.domain.training_set import Sources
 
 from benchmarks import results
 from flights import account, data, lines, plot, report, stage
@@ -25,6 +20,11 @@ from flights.outcome import ALL_LABELS, FROZEN, NAIVE, SERVED, Outcome
 from flights.replay import Pace, Replay, Served
 from flights.screen import Screen
 from flights.story import Chapter, Story, served_in_turn
+from flywheel_local.stack import Stack
+from flywheel_schemas.spec import ModelSpec
+from lake import Lake, LakeSettings, read
+from registry import Registry, RegistrySettings
+from trainer.domain.training_set import Sources
 
 STORED_TIMEOUT_S, TRAINED_TIMEOUT_S = 60.0, 90.0
 

@@ -10,6 +10,8 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
+
+from flights.data import FEATURES
 from flywheel_schemas.spec import ModelSpec
 from trainer.adapters.learner import LightGbm
 from trainer.application import fitting
@@ -17,8 +19,6 @@ from trainer.domain import training_set
 from trainer.domain.metrics import auc
 from trainer.domain.parameters import parameters
 from trainer.domain.training_set import Sources, TrainingSet
-
-from flights.data import FEATURES
 
 THREADS = 2
 POSITIVE = "late"

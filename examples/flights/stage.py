@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from flywheel_local.stack import Stack
-from flywheel_schemas.spec import ModelSpec, dump_spec, load_spec
 
 from flights import data
 from flights.calls import MODEL
+from flywheel_local.stack import Stack
+from flywheel_schemas.spec import ModelSpec, dump_spec, load_spec
 
 ADD_TIMEOUT_S, SERVING_TIMEOUT_S = 120.0, 60.0
 

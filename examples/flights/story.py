@@ -6,14 +6,14 @@ from datetime import date
 
 import numpy as np
 import polars as pl
-from evidence.quality import Estimate, error_rate
-from lake import Lake, read
-from lake.triggers import TriggerLog
-from registry import ModelVersion, Registry
 
+from evidence.quality import Estimate, error_rate
 from flights.calls import MODEL
 from flights.lines import POSITIVE, area
 from flights.replay import Served
+from lake import Lake, read
+from lake.triggers import TriggerLog
+from registry import ModelVersion, Registry
 
 # A confirmation's label is what was predicted.
 _LABEL = pl.when(pl.col("kind") == "confirmation").then(pl.col("predicted")).otherwise(pl.col("label")).alias("label")

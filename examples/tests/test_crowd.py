@@ -1,9 +1,10 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+from pydantic import TypeAdapter, ValidationError
+
 from flights.crowd import Answer, Crowd
 from flywheel_schemas.events import FeedbackRequest
-from pydantic import TypeAdapter, ValidationError
 
 LANDED = datetime(2013, 3, 1, 12, tzinfo=UTC)
 REQUEST = TypeAdapter(FeedbackRequest)

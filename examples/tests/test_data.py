@@ -2,6 +2,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+
 from features import FeatureSchema
 from flights import data
 from flywheel_schemas.spec import load_spec

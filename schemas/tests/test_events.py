@@ -3,10 +3,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from flywheel_schemas.events import Feedback, FeedbackRequest, Prediction, Variant, missing_parts
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+from flywheel_schemas.events import Feedback, FeedbackRequest, Prediction, Variant, missing_parts
 
 ID = UUID("0b2f0c1e-6a9e-4c53-9a0e-2f4f3a1f0001")
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
-from flywheel_schemas import glossary, publish
-from flywheel_schemas.events import EVENTS, FeedbackRequest
-from flywheel_schemas.topics import ALL_TOPICS, BY_NAME, DAY_MS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
+
+from flywheel_schemas import glossary, publish
+from flywheel_schemas.events import EVENTS, FeedbackRequest
+from flywheel_schemas.topics import ALL_TOPICS, BY_NAME, DAY_MS
 
 FOLDER = Path(__file__).parents[1]
 MODELS: dict[str, type[BaseModel]] = {**EVENTS, "feedback-request": FeedbackRequest}

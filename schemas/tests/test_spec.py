@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from flywheel_schemas.spec import (
     ModelSpec,
     SpecError,
@@ -14,8 +17,6 @@ from flywheel_schemas.spec import (
     parse_duration,
     parse_spec,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 MINIMAL = """\
 name: flights

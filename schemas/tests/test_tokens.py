@@ -6,9 +6,10 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from flywheel_schemas.tokens import FeedbackToken, TokenError, TokenKeys, audit_drawn
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flywheel_schemas.tokens import FeedbackToken, TokenError, TokenKeys, audit_drawn
 
 SECRET = "0123456789abcdef"
 KEYS = TokenKeys(SECRET)

@@ -5,10 +5,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from flywheel_local.stack import Stack
 from rich.console import Console
 
 from benchmarks import results
+from flywheel_local.stack import Stack
 from tests.chaos import staging
 from tests.chaos.faults import FAULTS
 from tests.chaos.harness import Harness, Outcome, Plan

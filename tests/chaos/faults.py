@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flywheel_local.stack import Stack
-
 from tests.chaos import lookups, traffic
 from tests.chaos.waiting import until
 

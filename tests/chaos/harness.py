@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from flywheel_local.stack import Stack
-
 from benchmarks.results import Row
+from flywheel_local.stack import Stack
 from tests.chaos import lookups, traffic
 from tests.chaos.faults import FAULTS, Fault, Scene
 from tests.chaos.load import Ledgers, Load, Rates

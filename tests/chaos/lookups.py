@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import httpx
 import polars as pl
+
 from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER
 from kafka_runtime import cloud_events, tail
 from kafka_runtime.settings import KafkaSettings

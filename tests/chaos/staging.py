@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flywheel_local.stack import Stack
-
 from tests.chaos import lookups, traffic
 from tests.chaos.faults import FAULTS
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from flywheel_local.stack import Stack
 from flywheel_schemas.topics import Topic
 from kafka_runtime import tail, topics
@@ -17,7 +18,6 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
 from kafka_runtime.worker import GroupWorker
-
 from tests.chaos.waiting import until
 
 pytestmark = pytest.mark.chaos

@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import polars as pl
 import pytest
+
 from kafka_runtime.dead_letter import DeadLetters
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Record
-
 from tests.chaos import lookups
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flywheel_local.stack import Stack
 
+from flywheel_local.stack import Stack
 from tests.chaos import staging
 from tests.chaos.harness import Harness, Plan
 

@@ -3,10 +3,10 @@
 import random
 
 import pytest
-from flywheel_schemas.events import Feedback, FeedbackRequest, Prediction
-from flywheel_schemas.spec import parse_spec
 from pydantic import ValidationError
 
+from flywheel_schemas.events import Feedback, FeedbackRequest, Prediction
+from flywheel_schemas.spec import parse_spec
 from tests.chaos import traffic
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
+
 from flywheel_schemas.events import ThresholdReached, TriggerReason
 from flywheel_schemas.topics import THRESHOLD_REACHED
 from kafka_runtime import tail, topics

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import jsonschema
 import pytest
+
 from flywheel_schemas.events import Feedback
 from flywheel_schemas.tokens import FeedbackToken
 from flywheel_schemas.topics import FEEDBACK_EVENTS
@@ -14,7 +15,6 @@ from kafka_runtime import tail
 from kafka_runtime.partitioner import partition_for
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
-
 from tests.ingest_process import Ingest, running
 
 PUBLISHED = json.loads(

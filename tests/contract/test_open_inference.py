@@ -12,6 +12,7 @@ import httpx
 import lightgbm
 import numpy as np
 import pytest
+
 from features import Answers
 from flywheel_schemas.spec import FeatureSpec, LabelSpec, ModelSpec
 from flywheel_schemas.tokens import TokenKeys

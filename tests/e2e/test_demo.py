@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from flights import data
 from flywheel_local.server import repository
 from flywheel_schemas.spec import dump_spec, load_spec

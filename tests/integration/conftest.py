@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties
+
 from flywheel_schemas.events import ModelUpdated, ThresholdReached, TriggerReason
 from flywheel_schemas.spec import ModelSpec, parse_spec
 from kafka_runtime import topics

@@ -8,12 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from typer.testing import CliRunner
+
 from flywheel_cli.commands.events import app
 from flywheel_schemas.events import DatasetCommitted
 from flywheel_schemas.topics import DATASET_COMMITTED
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
-from typer.testing import CliRunner
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ import lightgbm
 import numpy as np
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
 from features import Answers, FeatureSchema
 from flywheel_local.stack import Stack
 from flywheel_schemas.events import ModelAction, ModelUpdated, Prediction

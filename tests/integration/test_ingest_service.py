@@ -11,6 +11,7 @@ from uuid import uuid4
 import polars as pl
 import pyarrow as pa
 import pytest
+
 from flywheel_local.stack import Stack
 from flywheel_schemas.events import ModelUpdated
 from flywheel_schemas.spec import parse_spec
@@ -23,7 +24,6 @@ from lake.append import append_once
 from lake.lake import Lake
 from lake.settings import LakeSettings
 from lake.versions import METADATA_KEY
-
 from tests.chaos.waiting import until
 from tests.ingest_process import FLIGHTS, running
 

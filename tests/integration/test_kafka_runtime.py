@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource
+
 from flywheel_schemas.events import ThresholdReached, TriggerReason
 from flywheel_schemas.topics import ALL_TOPICS, DATASET_COMMITTED, Topic
 from kafka_runtime import cloud_events, dead_letter, tail, topics

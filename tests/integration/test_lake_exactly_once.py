@@ -13,6 +13,7 @@ from multiprocessing.synchronize import Event
 import polars as pl
 import pyarrow as pa
 import pytest
+
 from flywheel_schemas.spec import parse_spec
 from lake import Lake, LakeSettings, errors, locate, read, schema, versions
 from lake.append import append_once, transaction_id, watermarks

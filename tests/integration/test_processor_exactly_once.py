@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+
 from flywheel_schemas.spec import ModelSpec, parse_spec
 from flywheel_schemas.topics import (
     ALL_TOPICS,

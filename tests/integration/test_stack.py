@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
+
 from flywheel_local import env_file
 from flywheel_local.errors import PortTaken, SettingsDiffer
 from flywheel_local.ports import Ports

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
+
 from flywheel_local.stack import Stack
 
 SERVERS = ("kafka", "topics", "s3", "lake", "mlflow")

@@ -3,6 +3,7 @@
 import boto3
 import httpx
 from confluent_kafka.admin import AdminClient
+
 from flywheel_schemas.topics import ALL_TOPICS
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from flywheel_local import env_file
 from flywheel_local.ports import Ports
 from flywheel_local.processes import Processes

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from flywheel_schemas.events import ModelAction, ThresholdReached
 from registry import VersionState
 from registry.runs import Outcome

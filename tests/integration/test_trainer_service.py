@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from flywheel_schemas.spec import dump_spec
 from flywheel_schemas.topics import MODEL_UPDATED
 from kafka_runtime import cloud_events, tail

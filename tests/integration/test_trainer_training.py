@@ -6,6 +6,7 @@ from typing import Any
 import mlflow
 import polars as pl
 import pytest
+
 from flywheel_schemas.events import ModelAction
 from registry import UnknownVersion, VersionState
 from registry.runs import Outcome

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+
 from flywheel_schemas.spec import FeatureSpec, ModelSpec
 
 SHOWN = 10

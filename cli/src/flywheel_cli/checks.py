@@ -49,6 +49,7 @@ def kafka() -> Iterable[Finding]:
     """Is the broker reachable, and are the topics as the services expect them?"""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
+
     from kafka_runtime.settings import KafkaSettings
 
     settings = KafkaSettings()

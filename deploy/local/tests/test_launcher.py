@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from flywheel_local.errors import NotReady, PortTaken, ProcessDied
 from flywheel_local.launcher import Launcher
 from flywheel_local.ports import free_ports

@@ -2,6 +2,7 @@ import os
 import socket
 
 import pytest
+
 from flywheel_local.ports import Ports, free_ports, holder, is_free
 
 

@@ -3,6 +3,7 @@ import signal
 
 import psutil
 import pytest
+
 from flywheel_local.processes import Processes
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}

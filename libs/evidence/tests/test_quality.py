@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from evidence.quality import error_rate, quality
 
 

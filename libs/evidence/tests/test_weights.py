@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from evidence.weights import audited_weights, audited_weights_regression
 
 

@@ -5,10 +5,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from features import Answers, FeatureSchema
-from flywheel_schemas.spec import FeatureSpec, LabelSpec, ModelSpec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from features import Answers, FeatureSchema
+from flywheel_schemas.spec import FeatureSpec, LabelSpec, ModelSpec
 
 CARRIERS = ("UA", "AA", "B6")
 SPEC = ModelSpec(

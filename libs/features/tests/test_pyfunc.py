@@ -3,6 +3,7 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 import pandas as pd
+
 from features import Answers, FeatureSchema, pyfunc
 from flywheel_schemas.spec import FeatureSpec, LabelSpec, ModelSpec, dump_spec
 

@@ -1,9 +1,10 @@
 import asyncio
 
 import pytest
+from starlette.requests import Request
+
 from http_api import body
 from http_api.problems import ProblemError
-from starlette.requests import Request
 
 
 def request(*chunks: bytes, headers: dict[str, str] | None = None, endless: bool = False) -> Request:

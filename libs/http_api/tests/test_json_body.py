@@ -2,10 +2,11 @@ import json
 import time
 
 import pytest
-from http_api import json_body
-from http_api.problems import Problem, ProblemError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from http_api import json_body
+from http_api.problems import Problem, ProblemError
 
 
 def refusal(raw: bytes) -> Problem:

@@ -6,9 +6,10 @@ from typing import Annotated
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
+from starlette.datastructures import Headers
+
 from http_api import keys, problems
 from http_api.problems import ProblemError
-from starlette.datastructures import Headers
 
 
 class Clock:

@@ -2,6 +2,7 @@ import asyncio
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+
 from http_api import ops
 
 

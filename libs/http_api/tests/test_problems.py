@@ -3,9 +3,10 @@ import json
 import pytest
 from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
+
 from http_api import problems
 from http_api.problems import FieldError, Problem, ProblemError
-from pydantic import BaseModel
 
 
 class Order(BaseModel):

@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+
 from http_api import server
 
 APPLICATION = """

@@ -2,6 +2,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from kafka_runtime import backoff
 from kafka_runtime.errors import BrokerUnavailable, Poison, Retryable
 from kafka_runtime.handling import Settling

@@ -1,5 +1,6 @@
 import pytest
 from confluent_kafka import KafkaError
+
 from kafka_runtime.outage import OutageLog
 
 _AWAY = KafkaError(KafkaError._ALL_BROKERS_DOWN, "3/3 brokers are down")

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kafka_runtime.partitioner import murmur2, partition_for
 
 

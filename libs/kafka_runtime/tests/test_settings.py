@@ -1,6 +1,7 @@
 import pytest
-from kafka_runtime.settings import KafkaSettings
 from pydantic import ValidationError
+
+from kafka_runtime.settings import KafkaSettings
 
 
 def test_the_environment_says_where_kafka_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+
 from flywheel_schemas.spec import ModelSpec, parse_spec
 from lake import Lake, LakeSettings, schema
 

@@ -1,5 +1,6 @@
 import pyarrow as pa
 import pytest
+
 from lake import errors, read, schema, versions
 from lake.append import append_absent, append_all, append_once, transaction_id, watermarks
 

@@ -6,6 +6,7 @@ from deltalake.exceptions import (
     SchemaMismatchError,
     TableNotFoundError,
 )
+
 from lake import errors
 
 CASES = [

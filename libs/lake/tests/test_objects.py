@@ -1,10 +1,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import ValidationError
+
 from flywheel_schemas.events import ThresholdReached, TriggerReason
 from lake import LakeSettings
 from lake.triggers import TriggerLog, trigger_id
-from pydantic import ValidationError
 
 
 def trigger(n: int) -> ThresholdReached:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+
 from registry.artifacts import Artifacts, sha256
 from registry.errors import CorruptArtifact, RegistryError
 from registry.settings import RegistrySettings

@@ -1,6 +1,7 @@
 import socket
 
 import pytest
+
 from registry.errors import RegistryUnavailable
 from registry.rest import MlflowRest
 from registry.settings import RegistrySettings

@@ -2,6 +2,7 @@ import json
 import logging as stdlib
 
 import pytest
+
 from telemetry import logging, tracing
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from telemetry import metrics
 
 

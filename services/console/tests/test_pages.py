@@ -1,10 +1,11 @@
 from pathlib import Path
 
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
 from console.application.show_overview import ShowOverview
 from console.domain.overview import Readiness, ServedModel
 from console.entrypoints import pages
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from http_api import keys, problems
 
 

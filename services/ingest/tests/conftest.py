@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from flywheel_schemas.events import Feedback
 from flywheel_schemas.spec import parse_spec
 from flywheel_schemas.tokens import FeedbackToken, TokenKeys

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from flywheel_schemas.events import ModelUpdated
 from flywheel_schemas.spec import parse_spec
 from flywheel_schemas.topics import FEEDBACK_EVENTS, MODEL_UPDATED

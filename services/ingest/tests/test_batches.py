@@ -2,6 +2,7 @@ import json
 from uuid import UUID
 
 import pytest
+
 from ingest.application.ports import BrokerAway, Crowded, Unconfirmed
 
 from .conftest import EVENT_ID, PREDICTION_ID, example

@@ -4,6 +4,7 @@ import json
 
 import jsonschema
 import pytest
+
 from flywheel_schemas.events import FeedbackRequest
 
 from .conftest import example

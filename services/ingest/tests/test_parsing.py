@@ -6,11 +6,12 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from flywheel_schemas.events import Feedback
 from flywheel_schemas.tokens import FeedbackToken, TokenKeys
 from http_api.problems import ProblemError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from ingest.application.accepting import Desk, TokenPolicy
 from ingest.domain.refusals import Refused
 from ingest.domain.submission import FeedbackEvent

@@ -4,8 +4,9 @@ import sys
 from datetime import timedelta
 
 import pytest
-from ingest import settings, wiring
 from pydantic import ValidationError
+
+from ingest import settings, wiring
 
 KEY = {"FEEDBACK_TOKEN_KEY": "0123456789abcdef"}
 

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+
 from http_api import key_file
 from ingest.application.ports import BrokerAway, Crowded, Unconfirmed
 

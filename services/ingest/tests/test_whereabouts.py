@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from http_api import key_file
 from ingest.application.ports import Sighting, SourceAway
 

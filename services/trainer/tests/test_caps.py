@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trainer.domain.caps import weight_limit
 
 WEIGHTS = st.lists(st.floats(0.1, 1e4), min_size=1, max_size=40)

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+
 from flywheel_schemas.spec import ModelSpec, parse_spec
 from lake import schema
 from trainer.adapters import plots

@@ -1,8 +1,9 @@
 import numpy as np
 import polars as pl
 import pytest
-from flywheel_schemas.spec import ModelSpec, parse_spec
 from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score
+
+from flywheel_schemas.spec import ModelSpec, parse_spec
 from trainer.domain import gates
 from trainer.domain.bootstrap import paired_gain
 from trainer.domain.gates import Evidence

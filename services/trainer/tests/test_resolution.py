@@ -4,6 +4,7 @@ from typing import Any
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trainer.domain.resolution import labelled, resolve
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -1,4 +1,5 @@
 import pytest
+
 from flywheel_schemas.events import GateReport, ModelAction
 from flywheel_schemas.spec import RolloutPolicy
 from registry import VersionState

@@ -76,6 +76,7 @@ def show_version(
 
 def _described(opened: Any, version: int | None) -> dict[str, Any]:
     import polars as pl
+
     from lake import read
 
     pinned = int(opened.at(version).version())

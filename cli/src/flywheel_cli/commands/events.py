@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+
+from flywheel_cli.event_words import in_words
 from flywheel_schemas.topics import BY_NAME
 from kafka_runtime import cloud_events
 from kafka_runtime.errors import KafkaRuntimeError
 from kafka_runtime.reader import AssignedReader
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
-
-from flywheel_cli.event_words import in_words
 
 app = typer.Typer(no_args_is_help=True, help="Look at the events that travel over Kafka.")
 _TIMEOUT_S = 5.0

@@ -33,9 +33,8 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Check the spec and every row, store them, train, and let the first version serve when it passes its gates."""
-    from flywheel_schemas.spec import SpecError
-
     from flywheel_cli.base_rows import BaseFileError
+    from flywheel_schemas.spec import SpecError
 
     try:
         spec, rows, golden = _checked(spec_file, base)
@@ -167,9 +166,8 @@ def reproduce(
 
 def _checked(spec_file: Path, base: Path | None) -> tuple[Any, Any, bytes | None]:
     """The spec, its base rows, and the golden rows as Parquet. Raises SpecError or BaseFileError."""
-    from flywheel_schemas.spec import load_spec
-
     from flywheel_cli import base_rows
+    from flywheel_schemas.spec import load_spec
 
     spec = load_spec(spec_file)
     if base is None and spec.base_dataset is None:

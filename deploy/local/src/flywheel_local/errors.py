@@ -8,8 +8,6 @@ StackError
 └── SettingsDiffer     the running stack was started with other settings
 """
 
-# ruff: noqa: N818 - the names say what happened
-
 from pathlib import Path
 
 

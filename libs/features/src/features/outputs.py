@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+
 from flywheel_schemas.spec import ModelSpec
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import lightgbm
 import numpy as np
 import pandas as pd
-from flywheel_schemas.spec import load_spec
 
 from features.outputs import Answers
 from features.schema import FeatureSchema
+from flywheel_schemas.spec import load_spec
 
 MODEL_FILE = "model.txt"
 SPEC_FILE = "spec.yaml"

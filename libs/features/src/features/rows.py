@@ -5,6 +5,7 @@ import math
 from typing import Annotated, Any, Literal
 
 import msgspec
+
 from flywheel_schemas.spec import FeatureSpec, ModelSpec
 
 

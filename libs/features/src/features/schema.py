@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from flywheel_schemas.spec import FeatureSpec, ModelSpec
 
 from features.columns import Column, category_numbers, number_numbers
 from features.rows import row_struct
+from flywheel_schemas.spec import FeatureSpec, ModelSpec
 
 _MAX_LISTED = 20
 _JSON_NAMES = {str: "text", bool: "a truth value", type(None): "null", list: "a list", dict: "an object"}

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Self
 
 from starlette.requests import Request
-from telemetry import logging
 
 from http_api.key_file import ROLES, KeyEntry, KeyFileError, Role, create, digest, revoke
 from http_api.key_file import read as list
 from http_api.problems import Problem, ProblemError
+from telemetry import logging
 
 __all__ = [
     "ROLES",

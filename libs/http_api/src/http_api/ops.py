@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
 from telemetry import logging, metrics
 
 Check = Callable[[], Awaitable[str | None]]

@@ -8,6 +8,7 @@ import sys
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from telemetry import logging
 
 _GRACEFUL_S = 15

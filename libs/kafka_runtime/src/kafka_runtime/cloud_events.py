@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from flywheel_schemas.topics import Topic
-
 from kafka_runtime.record import Headers
 
 _SPEC_VERSION = ("ce_specversion", b"1.0")

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Mapping
 
 from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER, Topic
-
 from kafka_runtime import cloud_events, topics
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Headers, Record

@@ -10,9 +10,6 @@ KafkaRuntimeError
 """
 
 
-# ruff: noqa: N818 - the names say what to do about them
-
-
 class KafkaRuntimeError(Exception):
     """The root: everything that this package raises on purpose."""
 

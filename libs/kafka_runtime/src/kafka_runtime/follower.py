@@ -4,14 +4,13 @@ import threading
 from collections.abc import Callable
 
 from flywheel_schemas.topics import Topic
-from telemetry import logging
-
 from kafka_runtime import backoff
 from kafka_runtime.errors import Retryable, UnknownTopic
 from kafka_runtime.outage import OutageLog
 from kafka_runtime.reader import AssignedReader
 from kafka_runtime.record import Record, topic_name
 from kafka_runtime.settings import KafkaSettings
+from telemetry import logging
 
 _LOG = logging.get("kafka_runtime")
 _METADATA_TIMEOUT_S = 5.0

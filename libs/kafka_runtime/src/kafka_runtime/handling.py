@@ -4,11 +4,10 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from telemetry import logging, tracing
-
 from kafka_runtime import backoff, cloud_events
 from kafka_runtime.errors import Poison, Retryable
 from kafka_runtime.record import Record
+from telemetry import logging, tracing
 
 _LOG = logging.get("kafka_runtime")
 UNEXPECTED_ATTEMPTS = 5

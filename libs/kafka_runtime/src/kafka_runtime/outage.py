@@ -3,6 +3,7 @@
 from typing import Any
 
 from confluent_kafka import KafkaError
+
 from telemetry import logging
 
 _LOG = logging.get("kafka_runtime")

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from flywheel_schemas.topics import Topic
-from telemetry import tracing
 
+from flywheel_schemas.topics import Topic
 from kafka_runtime import cloud_events
 from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, RecordRefused
 from kafka_runtime.record import Headers, topic_name
 from kafka_runtime.settings import KafkaSettings
+from telemetry import tracing
 
 OnDelivery = Callable[[Any, Any], None]
 _ANY_PARTITION = -1

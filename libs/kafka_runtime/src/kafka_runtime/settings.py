@@ -4,9 +4,10 @@ import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from flywheel_schemas.topics import DEFAULT_CONTROL_PARTITIONS, DEFAULT_PARTITIONS
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flywheel_schemas.topics import DEFAULT_CONTROL_PARTITIONS, DEFAULT_PARTITIONS
 
 
 class KafkaSettings(BaseSettings):

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from flywheel_schemas.topics import Topic
 
+from flywheel_schemas.topics import Topic
 from kafka_runtime.errors import BrokerUnavailable
 from kafka_runtime.reader import AssignedReader
 from kafka_runtime.record import Record, topic_name

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
-from flywheel_schemas.topics import ALL_TOPICS, Topic
 
+from flywheel_schemas.topics import ALL_TOPICS, Topic
 from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, PartitionCountChanged, UnknownTopic
 from kafka_runtime.settings import KafkaSettings
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from flywheel_schemas.topics import Topic
-from telemetry import logging
 
+from flywheel_schemas.topics import Topic
 from kafka_runtime.dead_letter import DeadLetters
 from kafka_runtime.handling import Burial, Handler, Settling, where
 from kafka_runtime.outage import OutageLog
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Record, from_message, topic_name
 from kafka_runtime.settings import KafkaSettings
+from telemetry import logging
 
 _LOG = logging.get("kafka_runtime")
 _POLL_S = 0.1

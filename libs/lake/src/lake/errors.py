@@ -14,8 +14,6 @@ LakeError
     └── SchemaChanged       a column has another type than the model's spec says
 """
 
-# ruff: noqa: N818 - the names say what to do about them
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

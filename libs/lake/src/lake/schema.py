@@ -3,6 +3,7 @@
 from typing import Literal
 
 import pyarrow as pa
+
 from flywheel_schemas.spec import ModelSpec
 
 Kind = Literal["feedback", "predictions", "quarantine", "base"]

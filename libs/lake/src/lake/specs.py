@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from flywheel_schemas.spec import ModelSpec, SpecError, dump_spec, load_specs, parse_spec
-
 from lake.objects import Objects
 
 _LOG = logging.getLogger("lake.specs")

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
-from flywheel_schemas.events import ThresholdReached
 
+from flywheel_schemas.events import ThresholdReached
 from lake.lake import Lake
 
 

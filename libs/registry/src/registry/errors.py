@@ -8,8 +8,6 @@ RegistryError
 """
 
 
-
-
 class RegistryError(Exception):
     """The registry refused what was asked of it; the text says why and what to do."""
 

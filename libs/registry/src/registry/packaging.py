@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from flywheel_schemas.spec import ModelSpec, dump_spec
-
 from registry.artifacts import MODEL_FILE, SPEC_FILE, sha256
 
 LOADER_MODULE = "features.pyfunc"

@@ -1,7 +1,5 @@
 """MLflow's REST API: requests, retries, and its errors as ours."""
 
-
-
 import time
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -2,13 +2,13 @@
 
 import sys
 
-from http_api import keys, server
-from lake.settings import LakeSettings
 from pydantic import ValidationError
-from telemetry import logging, tracing
 
 from console.settings import ConsoleSettings
 from console.wiring import build
+from http_api import keys, server
+from lake.settings import LakeSettings
+from telemetry import logging, tracing
 
 
 def main() -> None:

@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 
 import httpx
 from fastapi import FastAPI
-from flywheel_schemas.spec import ModelSpec
-from http_api import keys, ops, problems
-from lake.lake import Lake
-from lake.settings import LakeSettings
 
 from console.adapters.http import HttpModels, HttpServices
 from console.adapters.model_names import RememberedNames
 from console.application.show_overview import ShowOverview
 from console.entrypoints import pages
 from console.settings import ConsoleSettings
+from flywheel_schemas.spec import ModelSpec
+from http_api import keys, ops, problems
+from lake.lake import Lake
+from lake.settings import LakeSettings
 
 _ANSWER_WITHIN_S = 4.0
 

@@ -2,10 +2,10 @@
 
 import sys
 
-from flywheel_schemas.spec import SpecError
-from http_api.key_file import KeyFileError
 from pydantic import ValidationError
 
+from flywheel_schemas.spec import SpecError
+from http_api.key_file import KeyFileError
 from ingest import settings, wiring
 
 

@@ -5,12 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
 from flywheel_schemas.spec_model import Duration
 from flywheel_schemas.tokens import TokenKeys
 from kafka_runtime.settings import KafkaSettings
 from lake.settings import LakeSettings
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def _usable_key(key: SecretStr) -> SecretStr:

@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
+
 from flywheel_schemas.spec import ModelSpec, load_specs
 from flywheel_schemas.tokens import TokenKeys
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from http_api import server
 from http_api.keys import ApiKeys, bind_host
-from kafka_runtime import topics
-from kafka_runtime.publisher import Publisher
-from lake.lake import Lake
-from starlette.types import ASGIApp
-from telemetry import logging, tracing
-
 from ingest.adapters.broker_watch import BrokerWatch
 from ingest.adapters.champions import FollowedChampions
 from ingest.adapters.event_log import KafkaEventLog
@@ -29,6 +25,10 @@ from ingest.application.accepting import Desk, TokenPolicy
 from ingest.application.whereabouts import Whereabouts
 from ingest.entrypoints import http
 from ingest.settings import Settings
+from kafka_runtime import topics
+from kafka_runtime.publisher import Publisher
+from lake.lake import Lake
+from telemetry import logging, tracing
 
 SOURCE = "/flywheel/ingest"
 _PROBE_TIMEOUT_S = 2.0

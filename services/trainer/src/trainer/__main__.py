@@ -2,10 +2,10 @@
 
 import sys
 
-from http_api import keys, server
 from pydantic import ValidationError
-from telemetry import logging, tracing
 
+from http_api import keys, server
+from telemetry import logging, tracing
 from trainer.settings import Settings
 from trainer.wiring import build
 

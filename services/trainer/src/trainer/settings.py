@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from kafka_runtime.settings import KafkaSettings
-from lake import LakeSettings
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kafka_runtime.settings import KafkaSettings
+from lake import LakeSettings
 from registry import RegistrySettings
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
+
 from flywheel_schemas.topics import THRESHOLD_REACHED
 from http_api import keys, ops, problems
 from kafka_runtime import topics
@@ -17,7 +18,6 @@ from kafka_runtime.worker import GroupWorker
 from lake import Lake
 from registry import Registry, RegistryUnavailable
 from registry.packaging import library_versions, warm_up
-
 from trainer.adapters.datasets import LakeDatasets
 from trainer.adapters.kafka import KafkaAnnouncements, LakeTriggers
 from trainer.adapters.learner import LightGbm

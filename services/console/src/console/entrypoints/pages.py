@@ -10,11 +10,11 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from fastapi.staticfiles import StaticFiles
-from http_api.keys import ApiKeys
-from http_api.problems import Problem, ProblemError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from console.application.show_overview import ShowOverview
+from http_api.keys import ApiKeys
+from http_api.problems import Problem, ProblemError
 
 _HERE = Path(__file__).parent
 CONTENT_SECURITY_POLICY = (

@@ -6,13 +6,12 @@ from typing import Literal
 
 from flywheel_schemas.events import Feedback
 from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER, FEEDBACK_EVENTS
+from ingest.application.ports import Sighting, SourceAway
 from kafka_runtime import cloud_events, tail
 from kafka_runtime.errors import KafkaRuntimeError
 from kafka_runtime.partitioner import partition_for
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
-
-from ingest.application.ports import Sighting, SourceAway
 
 PROCESSOR_GROUP = "flywheel-stream-processor-reader"
 _TIMEOUT_S = 5.0

@@ -7,12 +7,11 @@ from functools import partial
 from typing import Any
 
 from flywheel_schemas.topics import Topic
+from ingest.adapters.broker_watch import BrokerWatch
+from ingest.application.ports import Accepted, BrokerAway, Crowded, NotPublished, Unconfirmed
 from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Headers
-
-from ingest.adapters.broker_watch import BrokerWatch
-from ingest.application.ports import Accepted, BrokerAway, Crowded, NotPublished, Unconfirmed
 
 _LOOK_EVERY_S = 0.001
 

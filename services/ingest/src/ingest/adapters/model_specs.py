@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Mapping
 
 from flywheel_schemas.spec import ModelSpec, SpecError, parse_spec
+from ingest.domain.models import KnownModel
 from lake.errors import LakeError
 from lake.lake import Lake
 from telemetry import logging
-
-from ingest.domain.models import KnownModel
 
 _LOOK_EVERY_S = 2.0
 _ASKED_FOR_TIMEOUT_S = 1.5

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import polars as pl
+
+from ingest.application.ports import Sighting, SourceAway
 from lake import locate, read
 from lake.errors import LakeError
 from lake.lake import Lake
-
-from ingest.application.ports import Sighting, SourceAway
 
 _REMEMBERED = 10_000
 

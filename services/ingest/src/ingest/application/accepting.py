@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import uuid4
 
 import msgspec
-from flywheel_schemas.tokens import FeedbackToken, TokenError, TokenKeys
 
+from flywheel_schemas.tokens import FeedbackToken, TokenError, TokenKeys
 from ingest.application.ports import Accepted, Models
 from ingest.domain import rules
 from ingest.domain.enrichment import enriched

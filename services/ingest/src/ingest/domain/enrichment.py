@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from flywheel_schemas.tokens import FeedbackToken
-
 from ingest.domain.submission import FeedbackEvent, Submission
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import msgspec
+
 from features.schema import FeatureSchema
 from flywheel_schemas.spec import ModelSpec
-
 from ingest.domain.refusals import Violation
 from ingest.domain.submission import FeatureValues
 

@@ -2,7 +2,6 @@
 
 from flywheel_schemas.events import missing_parts
 from flywheel_schemas.tokens import FeedbackToken
-
 from ingest.domain.models import KnownModel
 from ingest.domain.refusals import Violation
 from ingest.domain.submission import Submission

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+
 from flywheel_schemas.events import MAX_COMMENT_CHARS, MAX_TEXT_CHARS
 
 Kind = Literal["correction", "confirmation", "rating", "example"]

@@ -9,19 +9,19 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
 from http_api import body, problems
 from http_api.keys import ApiKeys
 from http_api.problems import Problem
-from starlette.requests import Request
-from starlette.responses import Response
-from telemetry import tracing
-
 from ingest.application.ports import Accepted, NotPublished, Publishing
 from ingest.domain.limits import MAX_BATCH_BYTES
 from ingest.domain.refusals import UnknownModel
 from ingest.entrypoints import splitting, statuses
 from ingest.entrypoints.intake import Intake
 from ingest.entrypoints.measures import TALLY
+from telemetry import tracing
 
 PATH = "/v1/feedback/batch"
 MEDIA_TYPES = (body.JSON, *splitting.NDJSON)

@@ -4,10 +4,10 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from flywheel_schemas.events import Feedback, FeedbackRequest
-from http_api.problems import pointer
 from pydantic import ValidationError
 
+from flywheel_schemas.events import Feedback, FeedbackRequest
+from http_api.problems import pointer
 from ingest.domain.models import KnownModel, json_name
 from ingest.domain.refusals import Violation
 

@@ -3,17 +3,17 @@
 from datetime import UTC, datetime
 from time import perf_counter
 
+from starlette.types import Receive, Scope, Send
+
 from http_api import body, problems
 from http_api.keys import ApiKeys
-from starlette.types import Receive, Scope, Send
-from telemetry import tracing
-
 from ingest.application.ports import Publishing
 from ingest.domain.limits import MAX_EVENT_BYTES
 from ingest.domain.refusals import UnknownModel
 from ingest.entrypoints import statuses
 from ingest.entrypoints.intake import Intake
 from ingest.entrypoints.measures import TALLY
+from telemetry import tracing
 
 PATH = "/v1/feedback"
 THANKS = "Thank you. Your feedback was received and may improve the model."

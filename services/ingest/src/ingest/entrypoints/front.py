@@ -1,8 +1,9 @@
 """What stands before the framework: the one route whose requests should not pay for a framework's layers."""
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from http_api import problems
 from http_api.problems import UNFORESEEN
-from starlette.types import ASGIApp, Receive, Scope, Send
 from telemetry import logging
 
 log = logging.get(__name__)

@@ -5,13 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from fastapi import Depends, FastAPI
-from http_api import ops, problems
-from http_api.keys import ApiKeys, require
-from http_api.problems import Problem
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from http_api import ops, problems
+from http_api.keys import ApiKeys, require
+from http_api.problems import Problem
 from ingest.application.accepting import Desk
 from ingest.application.ports import Publishing, SourceAway
 from ingest.application.whereabouts import Whereabouts

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from http_api.body import too_large
 from http_api.problems import ProblemError
-
 from ingest.application.accepting import Desk
 from ingest.application.ports import Accepted
 from ingest.domain.limits import MAX_EVENT_BYTES

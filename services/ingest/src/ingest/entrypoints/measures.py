@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+
 from telemetry.metrics import LATENCY_BUCKETS_S, gauge
 
 KAFKA_UP = gauge("flywheel_ingest_kafka_up", "1 while Kafka can be written to, as far as is known.")

@@ -3,11 +3,11 @@
 from typing import Any, Literal
 
 from fastapi import FastAPI
+from pydantic import BaseModel, TypeAdapter
+
 from flywheel_schemas.events import FeedbackRequest
 from http_api import body, problems
 from http_api.problems import Problem, ProblemDocument
-from pydantic import BaseModel, TypeAdapter
-
 from ingest.application.ports import BrokerAway, Crowded, Unconfirmed
 from ingest.domain.refusals import DoesNotFit, TokenRefused, UnknownModel, Violation
 from ingest.entrypoints import batch_route, feedback_route, splitting, statuses

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
+from pydantic import ValidationError
+
 from flywheel_schemas.events import FeedbackRequest
 from http_api import json_body
 from http_api.problems import Problem, ProblemError
-from pydantic import ValidationError
-
 from ingest.domain.models import KnownModel
 from ingest.domain.refusals import DoesNotFit
 from ingest.domain.submission import Submission

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+
 from http_api import json_body
 from http_api.problems import Problem, ProblemError
-
 from ingest.domain.limits import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from ingest.domain.refusals import DoesNotFit, Violation
 from ingest.domain.submission import Submission

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from http_api.problems import Problem, ProblemError
 from pydantic import BaseModel, ConfigDict, Field
-from telemetry import logging
 
+from http_api.problems import Problem, ProblemError
 from ingest.application.ports import SourceAway
 from ingest.application.whereabouts import EventStatus, Whereabouts
 from ingest.entrypoints import statuses
+from telemetry import logging
 
 PATH = "/v1/feedback/{event_id}"
 log = logging.get(__name__)

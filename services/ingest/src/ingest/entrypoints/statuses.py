@@ -1,7 +1,6 @@
 """The one table from what went wrong to what HTTP calls it."""
 
 from http_api.problems import FieldError, Problem, ProblemError
-
 from ingest.application.ports import BrokerAway, Crowded, NotPublished, SourceAway, Unconfirmed
 from ingest.domain.refusals import DoesNotFit, Refused, TokenMissing, TokenRefused, UnknownModel
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+
 from flywheel_schemas.spec import ModelSpec, load_specs
 from lake import Lake, read, schema
-
 from trainer.domain.errors import CannotTrain, NoSuchModel
 from trainer.domain.training_set import Sources
 

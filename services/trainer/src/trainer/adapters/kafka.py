@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from flywheel_schemas.events import ModelUpdated, ThresholdReached, TriggerReason
 from flywheel_schemas.topics import MODEL_UPDATED, THRESHOLD_REACHED
 from kafka_runtime import tail
@@ -10,7 +12,6 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
 from lake import Lake
 from lake.triggers import TriggerLog, trigger_id
-from pydantic import ValidationError
 from telemetry import logging
 
 _LOG = logging.get("trainer")

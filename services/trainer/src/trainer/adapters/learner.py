@@ -10,9 +10,9 @@ import numpy as np
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import lightgbm
+
 from features import FeatureSchema
 from flywheel_schemas.spec import ModelSpec
-
 from trainer.application.ports import Fitted, Table
 from trainer.domain.errors import CannotTrain
 from trainer.domain.metrics import Floats

@@ -8,7 +8,6 @@ from typing import Any
 from registry import Candidate, ModelVersion, Registry
 from registry.packaging import dataset_input, library_versions, write_model_folder
 from registry.runs import Run
-
 from trainer.adapters import plots
 from trainer.adapters.models import TRAINING_FILE
 from trainer.application import fitting

@@ -5,8 +5,8 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from flywheel_schemas.spec import ModelSpec
 
+from flywheel_schemas.spec import ModelSpec
 from trainer.domain.metrics import Floats
 
 _BINS = 10

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from flywheel_schemas.events import ModelUpdated
 from registry import ModelVersion
-
 from trainer.domain.rollout import Step
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
+
 from features import Answers, FeatureSchema
 from flywheel_schemas.spec import ModelSpec
-
 from trainer.application.ports import Fitted, Learner, Table
 from trainer.domain.parameters import Parameters
 from trainer.domain.training_set import TrainingSet, split

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+
 from features import FeatureSchema
 from flywheel_schemas.events import GateReport
 from flywheel_schemas.spec import ModelSpec
 from registry import ModelVersion
-
 from trainer.application.fitting import Trained, table
 from trainer.application.ports import Learner, Models, Table
 from trainer.domain import gates

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
+
 from flywheel_schemas.events import ModelUpdated, ThresholdReached
 from flywheel_schemas.spec import ModelSpec
 from registry import ModelVersion, VersionState
 from registry.runs import Outcome, Run
-
 from trainer.domain.metrics import Floats
 from trainer.domain.parameters import Parameters
 from trainer.domain.training_set import Sources

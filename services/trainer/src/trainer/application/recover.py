@@ -1,7 +1,6 @@
 """What a process that died left undone, done at the next start."""
 
 from telemetry import logging
-
 from trainer.application.ports import Announcements, Datasets
 from trainer.application.rollout import Rollout
 from trainer.application.train import Train

@@ -6,7 +6,6 @@ from typing import Any
 
 from flywheel_schemas.spec import ModelSpec
 from registry import ModelVersion
-
 from trainer.application import fitting
 from trainer.application.ports import Datasets, Learner, Models, Registry
 from trainer.domain.fingerprint import training_set_hash

@@ -13,7 +13,6 @@ from flywheel_schemas.events import ModelAction, ModelUpdated
 from flywheel_schemas.spec import RolloutPolicy
 from registry import ModelVersion, VersionState
 from telemetry import logging
-
 from trainer.application.announcing import model_updated
 from trainer.application.ports import Announcements, Registry
 from trainer.domain import rollout as steps

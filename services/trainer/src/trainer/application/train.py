@@ -16,7 +16,6 @@ from flywheel_schemas.spec import ModelSpec
 from registry import ModelVersion
 from registry.runs import Outcome, Run
 from telemetry import logging, metrics
-
 from trainer.application import fitting
 from trainer.application.fitting import Trained
 from trainer.application.judging import Judgement, Judging, nothing_new

@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+
 from evidence.weights import Weights, audited_weights, audited_weights_regression
 from flywheel_schemas.spec import ModelSpec
 

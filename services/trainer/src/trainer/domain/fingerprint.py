@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import polars as pl
+
 from flywheel_schemas.spec import ModelSpec
 
 _SPEC_PARTS = {"name", "task", "label", "features", "training"}

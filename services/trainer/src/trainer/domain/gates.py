@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+
 from flywheel_schemas.events import GateReport
 from flywheel_schemas.spec import ModelSpec
-
 from trainer.domain.bootstrap import Gain, paired_gain
 from trainer.domain.metrics import Floats
 from trainer.domain.slices import MIN_ROWS, worst_slice

@@ -1,7 +1,6 @@
 """LightGBM's parameters for a spec: the spec's own, and those that make training repeatable."""
 
 from flywheel_schemas.spec import ModelSpec
-
 from trainer.domain.errors import CannotTrain
 
 SEED = 20_130_101

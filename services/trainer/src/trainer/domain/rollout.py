@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from flywheel_schemas.events import GateReport, ModelAction
 from flywheel_schemas.spec import RolloutPolicy
 from registry.versions import VersionState
-
 from trainer.domain.errors import NotAllowed
 
 INSTANT_INSTEAD = "gradual steps are not built yet, so it serves all traffic at once"

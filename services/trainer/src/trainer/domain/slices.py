@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from flywheel_schemas.spec import ModelSpec
 
+from flywheel_schemas.spec import ModelSpec
 from trainer.domain.bootstrap import Gain, paired_gain
 from trainer.domain.metrics import RELATIVE, Floats
 

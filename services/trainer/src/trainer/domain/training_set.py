@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
-from flywheel_schemas.spec import ModelSpec
 
+from flywheel_schemas.spec import ModelSpec
 from trainer.domain import caps, evidence_weights, resolution
 from trainer.domain.errors import CannotTrain
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Path
+from starlette.requests import Request
+from starlette.responses import Response
+
 from flywheel_schemas.events import MODEL_NAME_PATTERN
 from http_api import keys, problems
 from http_api.problems import Problem
 from registry.runs import Run
-from starlette.requests import Request
-from starlette.responses import Response
-
 from trainer.application.ports import Datasets, Runs, Triggers
 from trainer.application.progress import InProgress
 from trainer.application.reproduce import Reproduce

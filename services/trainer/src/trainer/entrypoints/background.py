@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from registry.runs import Run
 from telemetry import logging, tracing
-
 from trainer.application.ports import Runs
 from trainer.application.recover import Recover
 from trainer.application.train import Request, Train

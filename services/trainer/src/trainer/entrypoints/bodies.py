@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from flywheel_schemas.events import ModelName
 from pydantic import BaseModel, ConfigDict, Field
+
+from flywheel_schemas.events import ModelName
 
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 Version = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}$", examples=["7"])]

@@ -3,7 +3,6 @@
 import lake
 from kafka_runtime.errors import Retryable
 from registry import RegistryUnavailable, UnknownModel, UnknownVersion
-
 from trainer.domain.errors import NoSuchModel, NotAllowed, TryAgain
 
 AGAIN_LATER: tuple[type[Exception], ...] = (Retryable, lake.Retryable, RegistryUnavailable, TryAgain)

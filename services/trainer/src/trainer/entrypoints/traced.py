@@ -1,6 +1,7 @@
 """W3C trace context of requests."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
 from telemetry import tracing
 
 

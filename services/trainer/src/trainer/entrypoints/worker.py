@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
 from flywheel_schemas.events import ThresholdReached
 from kafka_runtime.errors import Poison, Retryable
 from kafka_runtime.record import Record
-from pydantic import ValidationError
 from telemetry import logging
-
 from trainer.application.train import Request, Train
 from trainer.domain.errors import NoSuchModel
 from trainer.entrypoints.errors import AGAIN_LATER, retry_after_s
