@@ -7,6 +7,7 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 import pytest
+
 from features import Answers, FeatureSchema
 from flywheel_schemas.spec import FeatureSpec, LabelSpec, ModelSpec
 from flywheel_schemas.tokens import TokenKeys

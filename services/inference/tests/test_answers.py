@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from flywheel_schemas.events import Prediction
 from flywheel_schemas.tokens import FeedbackToken, TokenKeys, audit_drawn
 from flywheel_schemas.topics import PREDICTIONS
-from hypothesis import given
-from hypothesis import strategies as st
 from inference.adapters import prediction_events
 from inference.application.answer import AnswerQuestions, Question, prediction_ids
 from inference.application.ports import Answered, ModelRefused

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from inference.adapters.courier import Courier
 from inference.adapters.spool import Record, Spool, SpoolFull
 from inference.application.answer import Answer

@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
 from flywheel_schemas.events import ModelAction, ModelUpdated, Variant
 from inference.domain.claims import Claim, claim_of, event_wins, registry_wins
 from inference.domain.states import LoadState, ModelStatus, Sources, readiness

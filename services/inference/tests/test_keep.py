@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from flywheel_schemas.events import ModelAction, ModelUpdated
 from flywheel_schemas.spec import dump_spec
 from flywheel_schemas.tokens import TokenKeys

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from inference.adapters.lightgbm_native import NativeBooster
 from inference.adapters.trial import TrialRun
 from inference.application.ports import ModelRefused

@@ -2,10 +2,11 @@ import json
 import math
 
 import pytest
-from features import FeatureSchema
-from http_api.problems import ProblemError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from features import FeatureSchema
+from http_api.problems import ProblemError
 from inference.entrypoints.requests import BodyDecoder, problems_of
 
 from .conftest import make_spec

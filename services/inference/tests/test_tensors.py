@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from features import FeatureSchema
 from inference.application.answer import Answer
 from inference.entrypoints import tensors

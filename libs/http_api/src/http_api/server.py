@@ -85,12 +85,16 @@ class _Draining:
         self.begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self.begun:
+            await self._app(scope, receive, send)
+            return
+
         async def send_and_close(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
             await send(message)
 
-        await self._app(scope, receive, send_and_close if self.begun else send)
+        await self._app(scope, receive, send_and_close)
 
 
 class _Server(uvicorn.Server):

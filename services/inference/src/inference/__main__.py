@@ -2,12 +2,12 @@
 
 import sys
 
-from http_api import keys, server
 from pydantic import ValidationError
-from telemetry import logging, tracing
 
+from http_api import keys, server
 from inference.settings import Settings
 from inference.wiring import build
+from telemetry import logging, tracing
 
 # A thread that loads a model holds Python's lock for up to this long while requests wait (the default is 5 ms).
 _SWITCH_S = 0.0005

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Self
 
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from flywheel_schemas.tokens import TokenKeys
 from kafka_runtime.settings import KafkaSettings
 from lake.settings import LakeSettings
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from registry import RegistrySettings
 
 

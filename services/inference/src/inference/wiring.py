@@ -8,15 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
+
 from flywheel_schemas.tokens import TokenKeys
 from flywheel_schemas.topics import ALL_TOPICS
 from http_api.keys import ApiKeys
-from kafka_runtime import topics
-from kafka_runtime.publisher import Publisher
-from lake import Lake
-from registry import Registry
-from starlette.types import ASGIApp
-
 from inference.adapters.champions import RegistryChampions
 from inference.adapters.copies import DiskCopies
 from inference.adapters.courier import Courier
@@ -32,7 +28,13 @@ from inference.application.keep import Keeper, World
 from inference.entrypoints import app as api
 from inference.entrypoints.predict import Desk, Gate
 from inference.settings import Settings
+from kafka_runtime import topics
+from kafka_runtime.publisher import Publisher
+from lake import Lake
+from registry import Registry
+from telemetry import logging
 
+log = logging.get(__name__)
 _SEND_EVERY_S = 0.005
 _DELIVERY_TIMEOUT_S = 5.0
 _TOPICS_TIMEOUT_S = 5.0
@@ -104,7 +106,11 @@ def build(settings: Settings) -> ASGIApp:
 
 async def _send_predictions(courier: Courier) -> None:
     while True:
-        more = courier.send_some()
+        try:
+            more = courier.send_some()
+        except Exception:
+            log.exception("predictions_not_sent")
+            more = False
         await asyncio.sleep(0.0 if more else _SEND_EVERY_S)
 
 

@@ -1,9 +1,8 @@
 """The registry, in the keeper's words."""
 
-from registry import ModelVersion, Registry, RegistryError, RegistryUnavailable, UnknownVersion
-
 from inference.application.ports import ModelRefused, SourceUnavailable
 from inference.domain.claims import Artifact, Claim
+from registry import ModelVersion, Registry, RegistryError, RegistryUnavailable, UnknownVersion
 
 
 class RegistryChampions:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from registry.errors import CorruptArtifact, RegistryError, RegistryUnavailable
 
 from inference.application.keep import MODEL_FILE, SPEC_FILE
 from inference.application.ports import ModelRefused, SourceUnavailable
 from inference.domain.claims import Artifact, Claim
+from registry.errors import CorruptArtifact, RegistryError, RegistryUnavailable
 
 _KEPT_PER_MODEL = 3
 

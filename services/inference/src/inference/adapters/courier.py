@@ -14,12 +14,11 @@ from itertools import islice
 from typing import Any, Protocol
 
 from flywheel_schemas.topics import PREDICTIONS
-from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, RecordRefused
-from telemetry import logging
-
 from inference.adapters.prediction_events import records
 from inference.adapters.spool import Record, Spool, SpoolFull
 from inference.application.ports import Answered
+from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, RecordRefused
+from telemetry import logging
 
 log = logging.get(__name__)
 _CHUNK = 1000

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from flywheel_schemas.spec import SpecError
-from lake import Lake, LakeError
-
 from inference.application.ports import SourceUnavailable
+from lake import Lake, LakeError
 
 
 class KnownSpecs:

@@ -7,12 +7,12 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from flywheel_schemas.topics import PREDICTIONS
-from kafka_runtime import cloud_events
 from msgspec import UNSET, UnsetType
 
+from flywheel_schemas.topics import PREDICTIONS
 from inference.adapters.spool import Record
 from inference.application.ports import Answered
+from kafka_runtime import cloud_events
 
 SOURCE = "/flywheel/inference"
 

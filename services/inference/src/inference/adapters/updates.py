@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
 from flywheel_schemas.events import ModelUpdated
 from flywheel_schemas.topics import MODEL_UPDATED
+from inference.application.keep import Heard
 from kafka_runtime.follower import Follower
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
-from pydantic import ValidationError
 from telemetry import logging
-
-from inference.application.keep import Heard
 
 log = logging.get(__name__)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from flywheel_schemas.tokens import TokenKeys, audit_drawn
 from msgspec import UNSET, UnsetType
 
+from flywheel_schemas.tokens import TokenKeys, audit_drawn
 from inference.application.ports import Answered, PredictionLog, Watches
 from inference.application.served import ServedModel
 

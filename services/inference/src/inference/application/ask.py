@@ -3,11 +3,10 @@
 import threading
 from collections.abc import Callable
 
-from telemetry import logging
-
 from inference.application.catalogue import Catalogue
 from inference.application.keep import Asked
 from inference.application.ports import Champions, SourceUnavailable, Specs
+from telemetry import logging
 
 log = logging.get(__name__)
 

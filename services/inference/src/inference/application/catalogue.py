@@ -1,7 +1,5 @@
 """What this process serves, and what it should."""
 
-
-
 import threading
 from collections.abc import Callable
 from dataclasses import replace

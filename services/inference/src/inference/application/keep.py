@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from flywheel_schemas.events import ModelUpdated
 from flywheel_schemas.spec import SpecError, load_spec
 from flywheel_schemas.tokens import TokenKeys
-from telemetry import logging
-
 from inference.application.catalogue import Catalogue
 from inference.application.ports import (
     Champions,
@@ -23,6 +21,7 @@ from inference.application.ports import (
 from inference.application.served import ServedModel, make_served
 from inference.domain.claims import Artifact, Claim, claim_of, event_wins, registry_wins
 from inference.domain.states import LoadState
+from telemetry import logging
 
 log = logging.get(__name__)
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)

@@ -1,7 +1,5 @@
 """What the use cases ask of the world."""
 
-
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
+
 from features import Answers, FeatureSchema
 from flywheel_schemas.events import Variant
 from flywheel_schemas.spec import ModelSpec
 from flywheel_schemas.tokens import TokenKeys, TokenSigner
-
 from inference.application.ports import Booster, ModelRefused
 from inference.domain.claims import Artifact
 

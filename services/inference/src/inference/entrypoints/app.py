@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
-from http_api import ops, problems
 from starlette.types import ASGIApp
 
+from http_api import ops, problems
 from inference.entrypoints import documents, models, open_inference
 from inference.entrypoints.predict import Desk, FrontDoor
 

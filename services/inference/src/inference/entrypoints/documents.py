@@ -3,11 +3,11 @@
 from typing import Any
 
 from fastapi import FastAPI
-from http_api import problems
-from http_api.problems import FieldError, Problem
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
+from http_api import problems
+from http_api.problems import FieldError, Problem
 from inference.entrypoints.predict import RETRY_AFTER, unknown
 from inference.entrypoints.requests import MAX_ROWS
 

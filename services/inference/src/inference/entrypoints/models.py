@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from http_api import keys, problems
-from http_api.problems import ProblemError
 from pydantic import BaseModel, Field
 
+from http_api import keys, problems
+from http_api.problems import ProblemError
 from inference.application.catalogue import Catalogue, UnknownModel
 from inference.domain.states import LoadState, ModelStatus
 from inference.entrypoints.predict import unknown

@@ -5,18 +5,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from http_api import body, json_body
-from http_api.problems import Problem, ProblemError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from telemetry import tracing
 
+from http_api import body, json_body
+from http_api.problems import Problem, ProblemError
 from inference.application.answer import Question
 from inference.application.served import ServedModel
 from inference.entrypoints import tensors
 from inference.entrypoints.predict import MAX_BODY_BYTES, Desk
 from inference.entrypoints.tensors import InputError, Json
+from telemetry import tracing
 
 NAME, VERSION = "flywheel", "0.1.0"
 _encode = msgspec.json.Encoder().encode

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from http_api import problems
 from http_api.body import JSON, check_media_type, receive_all
 from http_api.keys import ApiKeys
 from http_api.problems import FieldError, Problem, ProblemError
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
-from telemetry import logging, tracing
-
 from inference.application.answer import Answer, AnswerQuestions, Question
 from inference.application.catalogue import Catalogue, NotServed, UnknownModel
 from inference.application.served import ServedModel
 from inference.entrypoints.requests import decoder_of
+from telemetry import logging, tracing
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 RETRY_AFTER = {"Retry-After": "1"}

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
+
 from features import FeatureSchema
 from http_api import json_body
 from http_api.problems import FieldError, Problem, ProblemError, pointer

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+
 from features import FeatureSchema
 from flywheel_schemas.spec import ModelSpec
-
 from inference.application.answer import Answer
 from inference.entrypoints.requests import MAX_ROWS
 
