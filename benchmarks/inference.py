@@ -26,6 +26,9 @@ from urllib.request import urlopen
 
 import lightgbm
 import numpy as np
+
+from benchmarks.load import Load, Outcome, measure
+from benchmarks.results import Row
 from flywheel_schemas.events import ModelAction, ModelUpdated
 from flywheel_schemas.spec import FeatureSpec, LabelSpec, ModelSpec
 from flywheel_schemas.topics import MODEL_UPDATED
@@ -33,9 +36,6 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
 from registry import Candidate, ModelVersion, Registry, RegistrySettings, VersionState
 from registry.packaging import write_model_folder
-
-from benchmarks.load import Load, Outcome, measure
-from benchmarks.results import Row
 
 _MLSERVER = Path(__file__).resolve().parents[1] / ".flywheel" / "bench" / "mlserver"
 _PINS = ("mlserver==1.7.1", "mlserver-lightgbm==1.7.1", f"lightgbm=={lightgbm.__version__}")
