@@ -37,7 +37,15 @@ def test_a_promotion_claims_its_own_version_and_says_where_it_lies() -> None:
     assert (found.version, found.artifact and found.artifact.uri) == ("3", "s3://b/3")
 
 
-def test_a_rejected_version_leaves_the_champion_it_names_and_says_nothing_of_its_place() -> None:
+def test_a_rejected_version_names_the_champion_and_where_it_lies() -> None:
+    place = {"champion_artifact_uri": "s3://b/2", "champion_artifact_sha256": "def"}
+    found = claim_of(event(action=ModelAction.REJECTED, champion="2", **place))
+    assert found is not None
+    assert found.artifact is not None
+    assert (found.version, found.artifact.uri, found.artifact.sha256) == ("2", "s3://b/2", "def")
+
+
+def test_an_event_that_does_not_place_the_champion_leaves_its_place_open() -> None:
     found = claim_of(event(action=ModelAction.REJECTED, champion="2"))
     assert found is not None
     assert (found.version, found.artifact) == ("2", None)

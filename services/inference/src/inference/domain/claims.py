@@ -35,9 +35,15 @@ def claim_of(event: ModelUpdated) -> Claim | None:
         champion = event.previous_version
     if champion is None:
         return None
-    named = champion == event.model_version
-    artifact = Artifact(event.model, champion, event.artifact_uri, event.artifact_sha256) if named else None
-    return Claim(event.model, champion, event.occurred_at, artifact)
+    return Claim(event.model, champion, event.occurred_at, _artifact_of(champion, event))
+
+
+def _artifact_of(champion: str, event: ModelUpdated) -> Artifact | None:
+    if champion == event.model_version:
+        return Artifact(event.model, champion, event.artifact_uri, event.artifact_sha256)
+    if event.champion_artifact_uri and event.champion_artifact_sha256:
+        return Artifact(event.model, champion, event.champion_artifact_uri, event.champion_artifact_sha256)
+    return None
 
 
 def registry_wins(claim: Claim, *, last_seen: str | None, standing: Claim | None) -> bool:
