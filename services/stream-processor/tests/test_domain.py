@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+
 from stream_processor.domain.flushing import FlushPolicy
 from stream_processor.domain.seen import SeenIds, keys_of
 from stream_processor.domain.thresholds import Crossing, LastTrigger, crossing

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+
 from flywheel_schemas.spec import parse_spec
 from kafka_runtime.errors import BrokerUnavailable
 from lake.errors import LakeUnavailable, TableMissing

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from flywheel_schemas.events import Feedback, Prediction
-from flywheel_schemas.spec import parse_spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from flywheel_schemas.events import Feedback, Prediction
+from flywheel_schemas.spec import parse_spec
 from stream_processor.adapters.formats import FeedbackFormat, PredictionFormat
 from stream_processor.domain.routing import DeadLetter, ModelRules, Quarantine, Store, resolved_label
 

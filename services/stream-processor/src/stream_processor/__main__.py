@@ -8,6 +8,8 @@ import sys
 from typing import Any
 
 import uvloop
+from pydantic import ValidationError
+
 from flywheel_schemas.spec import SpecError
 from http_api.server import CannotListenError
 from kafka_runtime import topics
@@ -15,12 +17,10 @@ from kafka_runtime.backoff import delay_s
 from kafka_runtime.errors import BrokerUnavailable, PartitionCountChanged
 from lake import Fatal as LakeFatal
 from lake import Retryable as LakeRetryable
-from pydantic import ValidationError
-from telemetry import logging, tracing
-
 from stream_processor import wiring
 from stream_processor.entrypoints import library_logs
 from stream_processor.settings import Settings
+from telemetry import logging, tracing
 
 _LOG = logging.get("stream_processor")
 _STOP_S = 20.0

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from http_api import keys
 from kafka_runtime.settings import KafkaSettings
 from lake import LakeSettings
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 APP_ID = "flywheel-stream-processor"
 READER_GROUP = "flywheel-stream-processor-reader"

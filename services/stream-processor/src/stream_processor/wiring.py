@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import faust
 from aiokafka import AIOKafkaConsumer
+
 from flywheel_schemas.tokens import TokenKeys
 from flywheel_schemas.topics import FEEDBACK_EVENTS, PREDICTIONS, Topic
 from kafka_runtime.publisher import Publisher
 from lake import Lake
-
 from stream_processor.adapters import measures
 from stream_processor.adapters.announcements import SOURCE, KafkaAnnouncements
 from stream_processor.adapters.dead_letters import KafkaDeadLetters

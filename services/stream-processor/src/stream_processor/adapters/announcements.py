@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from typing_extensions import override
+
 from flywheel_schemas.events import DatasetCommitted, ThresholdReached
 from flywheel_schemas.topics import DATASET_COMMITTED, THRESHOLD_REACHED
 from kafka_runtime import cloud_events
 from kafka_runtime.errors import BrokerUnavailable
 from kafka_runtime.publisher import Publisher
-from telemetry import tracing
-from typing_extensions import override
-
 from stream_processor.application.ports import Announcements
+from telemetry import tracing
 
 SOURCE = "/flywheel/stream-processor"
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
+from typing_extensions import override
+
 from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER
 from kafka_runtime import dead_letter, tail, topics
 from kafka_runtime.errors import BrokerUnavailable, RecordRefused
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
-from typing_extensions import override
-
 from stream_processor.application.flush import SourceRecord
 from stream_processor.application.ports import DeadLetters
 from stream_processor.domain.routing import DeadLetter

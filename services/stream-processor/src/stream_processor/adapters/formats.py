@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from flywheel_schemas.spec import ModelSpec
-from lake import schema
 from typing_extensions import override
 
+from flywheel_schemas.spec import ModelSpec
+from lake import schema
 from stream_processor.adapters import arrays
 from stream_processor.application.ports import Columns, Format
 from stream_processor.domain.routing import Decision, HideUser, ModelRules, Rules, route_feedback, route_prediction

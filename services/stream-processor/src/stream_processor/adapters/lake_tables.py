@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from typing_extensions import override
+
 from flywheel_schemas.spec import ModelSpec
 from lake import Lake, LakeTable, read, schema, versions
 from lake.append import append_absent, append_all, transaction_id
 from lake.append import watermarks as stored_watermarks
-from typing_extensions import override
-
 from stream_processor.adapters import arrays
 from stream_processor.application.flush import ModelFlush, Share, from_metadata, to_metadata
 from stream_processor.application.ports import Appended, Specs, Tables

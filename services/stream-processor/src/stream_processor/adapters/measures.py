@@ -2,9 +2,8 @@
 
 import time
 
-from telemetry import metrics
-
 from stream_processor.application.flush import Decided
+from telemetry import metrics
 
 RECORDS = metrics.counter("flywheel_processor_records_total", "Records acknowledged, by topic", ["topic"])
 EVENTS = metrics.counter(

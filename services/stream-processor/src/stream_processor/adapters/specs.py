@@ -4,12 +4,12 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from flywheel_schemas.spec import ModelSpec, SpecError
-from lake import Lake
-from telemetry import logging
 from typing_extensions import override
 
+from flywheel_schemas.spec import ModelSpec, SpecError
+from lake import Lake
 from stream_processor.application.ports import Specs
+from telemetry import logging
 
 _LOG = logging.get(__name__)
 

@@ -1,10 +1,10 @@
 """The trigger log and the labelled rows, in the lake."""
 
+from typing_extensions import override
+
 from flywheel_schemas.events import ThresholdReached
 from lake import Lake, versions
 from lake.triggers import TriggerLog
-from typing_extensions import override
-
 from stream_processor.application.ports import Triggers
 from stream_processor.domain.thresholds import Crossing, LastTrigger
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from lake import schema
 
+from lake import schema
 from stream_processor.application.flush import Decided, ModelFlush, SourceRecord, Span
 from stream_processor.application.partition import Partition
 from stream_processor.application.ports import Columns, Format, Formats, Specs

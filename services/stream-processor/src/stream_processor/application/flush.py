@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-from flywheel_schemas.events import DatasetCommitted, VersionQuality
 
+from flywheel_schemas.events import DatasetCommitted, VersionQuality
 from stream_processor.domain.routing import DeadLetter
 
 

@@ -4,10 +4,9 @@ from datetime import datetime
 
 from flywheel_schemas.events import ThresholdReached, TriggerReason
 from lake.triggers import trigger_id
-from telemetry import logging
-
 from stream_processor.application.ports import Announcements, Specs, Triggers
 from stream_processor.domain.thresholds import crossing
+from telemetry import logging
 
 _LOG = logging.get(__name__)
 

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+
 from flywheel_schemas.events import DatasetCommitted, ThresholdReached
 from flywheel_schemas.spec import ModelSpec
-
 from stream_processor.application.flush import ModelFlush, Share, SourceRecord
 from stream_processor.domain.routing import DeadLetter, Decision, Rules
 from stream_processor.domain.thresholds import Crossing, LastTrigger

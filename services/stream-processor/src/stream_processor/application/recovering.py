@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from flywheel_schemas.events import DatasetCommitted
-
 from stream_processor.application.flush import announcement
 from stream_processor.application.partition import Partition
 from stream_processor.application.ports import DeadLetters, Specs, Tables

@@ -14,10 +14,9 @@ from flywheel_schemas.events import DatasetCommitted
 from kafka_runtime.backoff import delay_s
 from kafka_runtime.errors import Retryable as KafkaRetryable
 from lake import Retryable as LakeRetryable
-from telemetry import logging
-
 from stream_processor.application.flush import Decided, ModelFlush, announcement
 from stream_processor.application.ports import Announcements, Appended, DeadLetters, Tables
+from telemetry import logging
 
 _LOG = logging.get(__name__)
 _Result = TypeVar("_Result")

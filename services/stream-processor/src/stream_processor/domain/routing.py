@@ -8,10 +8,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from features import FeatureSchema
 from flywheel_schemas.events import Feedback, FeedbackKind, Prediction
 from flywheel_schemas.spec import ModelSpec
-from pydantic import ValidationError
 
 HideUser = Callable[[str], str]
 UNKNOWN_MODEL = "unknown_model"

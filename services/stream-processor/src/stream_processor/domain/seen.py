@@ -67,7 +67,9 @@ class SeenIds:
 
     def load(self, keys: Keys) -> None:
         """Remember keys that the lake already holds, all younger than the window."""
-        self._old.add(np.unique(keys))
+        # np.unique without an index goes through a hash table, ten times as slow as sorting.
+        ordered = np.sort(keys)
+        self._old.add(ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered)
 
     def add_new(self, keys: Keys, now_s: float) -> np.ndarray:
         """Remember `keys`; True where one is seen for the first time (of equal ones in `keys`, at the first)."""

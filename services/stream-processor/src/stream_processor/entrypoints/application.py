@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import faust
+
 from flywheel_schemas.topics import DATASET_COMMITTED
 from kafka_runtime.errors import Retryable as KafkaRetryable
 from kafka_runtime.partitioner import partition_for
 from lake import Retryable as LakeRetryable
-from telemetry import logging
-
 from stream_processor.application.owning import ThresholdOwner
 from stream_processor.application.ports import Specs
+from telemetry import logging
 
 _LOG = logging.get(__name__)
 Job = Callable[[], Awaitable[None]]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 from fastapi import FastAPI
+
 from http_api import ops, problems, server
 
 Check = ops.Check

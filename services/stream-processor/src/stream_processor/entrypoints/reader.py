@@ -7,7 +7,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from telemetry import logging
 from typing_extensions import override
 
 from stream_processor.application.partition import Partition
@@ -15,6 +14,7 @@ from stream_processor.application.pipeline import Pipeline
 from stream_processor.application.ports import Offsets
 from stream_processor.application.recovering import Recovery
 from stream_processor.application.settling import Patience, Settler
+from telemetry import logging
 
 _LOG = logging.get(__name__)
 _POLL_MS = 50
