@@ -7,7 +7,7 @@ not take is not refused by that: it goes to `route`, which decides by the contra
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import attrgetter, or_
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,20 +17,10 @@ from typing_extensions import override
 
 from flywheel_schemas.spec import ModelSpec
 from lake import schema
-from stream_processor.adapters import arrays
+from stream_processor.adapters import arrays, row_types
 from stream_processor.application.ports import Columns, Format
 from stream_processor.domain.routing import Decision, HideUser, ModelRules, Rules, route_feedback, route_prediction
 
-_Uuid = Annotated[str, msgspec.Meta(min_length=36, max_length=36)]
-_Time = Annotated[str, msgspec.Meta(min_length=20, max_length=27)]
-_Hash = Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
-_Source = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-_Version = Annotated[str, msgspec.Meta(max_length=64)]
-_Comment = Annotated[str, msgspec.Meta(max_length=2000)]
-_Rating = Annotated[int, msgspec.Meta(ge=1, le=5)]
-_Answer = Annotated[str, msgspec.Meta(max_length=256)]
-_Kind = Literal["correction", "confirmation", "rating", "example"]
-_Variant = Literal["champion", "challenger", "shadow"]
 # TypeError: a tombstone has no bytes at all.
 _MISREAD = (msgspec.MsgspecError, ValueError, RecursionError, TypeError)
 
@@ -72,7 +62,7 @@ class FeedbackFormat(_Format):
     """Records of feedback-events."""
 
     def __init__(self, rules: Rules, hide_user: HideUser | None) -> None:
-        super().__init__(rules, lambda one: _struct(one, _feedback_fields(one)))
+        super().__init__(rules, lambda one: row_types.struct(one, row_types.feedback_fields(one)))
         self._hide_user = hide_user
 
     @override
@@ -83,7 +73,7 @@ class FeedbackFormat(_Format):
     def columns(self, model: str, rows: Sequence[Any], received_at_us: np.ndarray) -> Columns:
         spec = self._rules[model].spec
         answer = schema.answer_type(spec)
-        parts = arrays.transpose(rows, _FEEDBACK)
+        parts = arrays.transpose(rows, row_types.FEEDBACK)
         kind = pa.array(parts["kind"], pa.string())
         predicted = pa.array(parts["predicted"], answer)
         given = pa.array(parts["label"], answer)
@@ -125,7 +115,7 @@ class PredictionFormat(_Format):
     """Records of predictions. A prediction is received when its record was written to Kafka."""
 
     def __init__(self, rules: Rules) -> None:
-        super().__init__(rules, lambda one: _struct(one, _prediction_fields(one)))
+        super().__init__(rules, lambda one: row_types.struct(one, row_types.prediction_fields(one)))
         self._scores = {name: _ScoreColumns(one.spec.classes) for name, one in rules.items()}
 
     @override
@@ -134,7 +124,7 @@ class PredictionFormat(_Format):
 
     @override
     def columns(self, model: str, rows: Sequence[Any], received_at_us: np.ndarray) -> Columns:
-        parts = arrays.transpose(rows, _PREDICTION)
+        parts = arrays.transpose(rows, row_types.PREDICTION)
         prediction_ids, ids, good = arrays.uuids(parts["prediction_id"])
         occurred, occurred_good = arrays.times(parts["occurred_at"])
         hashes, hashes_good = arrays.hashes(parts["user_hash"])
@@ -160,93 +150,6 @@ class PredictionFormat(_Format):
             }
         )
         return Columns(table, ids, ~(good & occurred_good & hashes_good))
-
-
-_Field = tuple[str, Any] | tuple[str, Any, Any]
-
-
-def _struct(rules: ModelRules, fields: list[_Field]) -> type[msgspec.Struct]:
-    return msgspec.defstruct(
-        "Row",
-        fields,
-        tag_field="model",
-        tag=rules.spec.name,
-        kw_only=True,
-        forbid_unknown_fields=True,
-        gc=False,
-    )
-
-
-def _or_none(kind: Any) -> Any:
-    return kind | None
-
-
-def _feedback_fields(rules: ModelRules) -> list[_Field]:
-    spec = rules.spec
-    return [
-        ("event_id", _Uuid),
-        ("kind", _Kind),
-        ("source", _Source),
-        ("occurred_at", _Time),
-        ("received_at", _Time),
-        ("features", _or_none(rules.schema.row_type), None),
-        ("label", _or_none(_label_type(spec)), None),
-        ("predicted", _or_none(float if spec.task == "regression" else _Answer), None),
-        ("prediction_id", _or_none(_Uuid), None),
-        ("model_version", _or_none(_Version), None),
-        ("variant", _or_none(_Variant), None),
-        ("audited", _or_none(bool), None),
-        ("rating", _or_none(_Rating), None),
-        ("comment", _or_none(_Comment), None),
-        ("user_hash", _or_none(_Hash), None),
-    ]
-
-
-def _prediction_fields(rules: ModelRules) -> list[_Field]:
-    spec = rules.spec
-    return [
-        ("prediction_id", _Uuid),
-        ("model_version", _Version),
-        ("variant", _Variant),
-        ("features", rules.schema.row_type),
-        ("label", float if spec.task == "regression" else Literal[spec.classes]),
-        ("audited", bool),
-        ("occurred_at", _Time),
-        ("latency_ms", float),
-        ("scores", _or_none(_scores_type(spec.classes)), None),
-        ("user_hash", _or_none(_Hash), None),
-    ]
-
-
-_FEEDBACK = ("event_id", "kind", "source", "occurred_at", "received_at", "features", "label", "predicted",
-             "prediction_id", "model_version", "variant", "audited", "rating", "comment", "user_hash")  # fmt: skip
-_PREDICTION = ("prediction_id", "model_version", "variant", "features", "label", "audited", "occurred_at",
-               "latency_ms", "scores", "user_hash")  # fmt: skip
-
-
-def _label_type(spec: ModelSpec) -> Any:
-    if spec.task != "regression":
-        return Literal[spec.classes]
-    low, high = spec.label.range or (None, None)
-    return Annotated[float, msgspec.Meta(ge=low, le=high)] if spec.label.range else float
-
-
-def _scores_type(classes: Sequence[str]) -> Any:
-    if not classes:
-        return _NoScores
-    fields = [(f"class_{index}", float) for index in range(len(classes))]
-    return msgspec.defstruct(
-        "Scores",
-        fields,
-        rename=dict(zip((name for name, _ in fields), classes, strict=True)),
-        kw_only=True,
-        forbid_unknown_fields=True,
-        gc=False,
-    )
-
-
-class _NoScores(msgspec.Struct, forbid_unknown_fields=True):
-    """What a regression sends where it sends scores at all."""
 
 
 class _FeatureColumns:

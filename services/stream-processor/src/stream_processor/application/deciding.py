@@ -1,20 +1,18 @@
 """From raw records to what one flush will do: read, route, drop what was seen."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from lake import schema
 from stream_processor.application.flush import Decided, ModelFlush, SourceRecord, Span
 from stream_processor.application.partition import Partition
 from stream_processor.application.ports import Columns, Format, Formats, Specs
+from stream_processor.application.reading import Batch, Reading, ids_of
 from stream_processor.domain.routing import UNKNOWN_MODEL, DeadLetter, ModelRules, Quarantine, Rules, Store
 from stream_processor.domain.seen import keys_of
 
-Batch = Sequence[tuple[Partition, Sequence[SourceRecord]]]
 _SPECS_STALE_S = 5.0
 
 
@@ -65,7 +63,7 @@ class Decider:
         )
 
     def _decide(self, batch: Batch, now_s: float) -> Decided:
-        reading = _Reading(batch)
+        reading = Reading(batch)
         self._decode(reading)
         flushes = [self._model_flush(reading, model, now_s) for model in self._models(reading)]
         letters = [
@@ -78,12 +76,12 @@ class Decider:
             [flush for flush in flushes if flush.spans], letters, reading.next_offsets(), len(reading.records)
         )
 
-    def _decode(self, reading: "_Reading") -> None:
+    def _decode(self, reading: Reading) -> None:
         reading.rows = self._format.decode([record.value for record in reading.records])
         if not all(reading.rows):  # a row is true, None is not
             self._route(reading, [at for at, row in enumerate(reading.rows) if row is None])
 
-    def _route(self, reading: "_Reading", places: Iterable[int]) -> None:
+    def _route(self, reading: Reading, places: Iterable[int]) -> None:
         """Decide the records at `places` one by one; if some do not fit, once more with the newest specs."""
         places = list(places)
         outcomes = {at: self._format.route(reading.records[at].value) for at in places}
@@ -108,7 +106,7 @@ class Decider:
         misfit = any(isinstance(o, Quarantine) for o in outcomes)
         return unknown or (misfit and time.monotonic() - self._loaded_s > _SPECS_STALE_S)
 
-    def _models(self, reading: "_Reading") -> list[str]:
+    def _models(self, reading: Reading) -> list[str]:
         """Models in the batch, with the columns of each made; rows that columns refuse are routed first."""
         while True:
             reading.group(self._format.model_of)
@@ -126,12 +124,12 @@ class Decider:
             reading.rerouted.update(refused)
             self._route(reading, [at for at in refused if at not in settled])
 
-    def _model_flush(self, reading: "_Reading", model: str, now_s: float) -> ModelFlush:
+    def _model_flush(self, reading: Reading, model: str, now_s: float) -> ModelFlush:
         self._learn(model, [partition for partition in reading.partitions if model not in partition.watermarks])
         aside = reading.quarantines.get(model, [])
         places = reading.places.get(model, np.empty(0, dtype=np.int64))
         columns = reading.columns.get(model) or self._no_columns(model)
-        ids = np.concatenate([columns.ids, _ids_of([reading.outcomes[at].event_id for at in aside])])
+        ids = np.concatenate([columns.ids, ids_of([reading.outcomes[at].event_id for at in aside])])
         everywhere = np.concatenate([places, np.array(aside, dtype=np.int64)])
         sorting = np.argsort(everywhere, kind="stable") if aside else np.arange(len(everywhere))
         fate = _Fate.of(reading, model, everywhere[sorting], keys_of(ids[sorting], self._secret), now_s)
@@ -186,7 +184,7 @@ class _Fate:
         self.spans = spans
 
     @classmethod
-    def of(cls, reading: "_Reading", model: str, places: np.ndarray, keys: np.ndarray, now_s: float) -> "_Fate":
+    def of(cls, reading: Reading, model: str, places: np.ndarray, keys: np.ndarray, now_s: float) -> "_Fate":
         codes = np.full(len(places), _NEW, dtype=np.int8)
         spans: dict[int, Span] = {}
         for index, partition in enumerate(reading.partitions):
@@ -207,104 +205,3 @@ class _Fate:
             if (mine != _STORED).any() and end > partition.watermarks[model]:
                 spans[partition.number] = Span(max(reading.span(index).first, partition.watermarks[model] + 1), end)
         return cls(codes, spans)
-
-
-class _Reading:
-    """One batch while it is being decided: parallel arrays over all its records, partition after partition."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.partitions = [partition for partition, _ in batch]
-        self.records: list[SourceRecord] = [record for _, records in batch for record in records]
-        self.starts = np.cumsum([0, *(len(records) for _, records in batch)])
-        self.offsets = np.array([record.offset for record in self.records], dtype=np.int64)
-        self.timestamps = np.array([record.timestamp for record in self.records], dtype=np.int64)
-        self.numbers = np.repeat(
-            np.array([partition.number for partition in self.partitions], dtype=np.int32), np.diff(self.starts)
-        )
-        self.rows: list[Any] = []
-        self.outcomes: dict[int, Any] = {}
-        self.places: dict[str, np.ndarray] = {}
-        self.columns: dict[str, Columns] = {}
-        self.quarantines: dict[str, list[int]] = {}
-        self.rerouted: set[int] = set()
-
-    def group(self, model_of: Callable[[Any], str]) -> None:
-        """Sort the records' places by model, those of rows and those of quarantined events apart."""
-        by_model: dict[str, list[int]] = {}
-        kinds = set(map(type, self.rows))
-        if len(kinds) == 1 and self.rows and self.rows[0] is not None:
-            self.places = {model_of(self.rows[0]): np.arange(len(self.rows))}
-        else:
-            for at, row in enumerate(self.rows):
-                if row is not None:
-                    by_model.setdefault(model_of(row), []).append(at)
-            self.places = {model: np.array(places) for model, places in by_model.items()}
-        self.columns = {}
-        self.quarantines = {}
-        for at, outcome in sorted(self.outcomes.items()):
-            if isinstance(outcome, Quarantine):
-                self.quarantines.setdefault(outcome.model, []).append(at)
-
-    def owner(self, at: int) -> Partition:
-        """The partition of the record at `at`."""
-        return self.partitions[int(np.searchsorted(self.starts, at, side="right")) - 1]
-
-    def span(self, index: int) -> Span:
-        """The offsets of the batch's partition number `index`."""
-        return Span(int(self.offsets[self.starts[index]]), int(self.offsets[self.starts[index + 1] - 1]))
-
-    def next_offsets(self) -> dict[int, int]:
-        """By partition the offset after its last record."""
-        return {
-            partition.number: self.span(index).last + 1
-            for index, partition in enumerate(self.partitions)
-            if self.starts[index] < self.starts[index + 1]
-        }
-
-    def located(self, table: pa.Table, places: np.ndarray) -> pa.Table:
-        """`table` with the columns that say where in Kafka each row came from."""
-        return table.append_column("kafka_partition", pa.array(self.numbers[places])).append_column(
-            "kafka_offset", pa.array(self.offsets[places])
-        )
-
-    def offsets_by_partition(self, places: np.ndarray) -> Mapping[int, np.ndarray]:
-        """The offsets at `places`, apart by partition."""
-        numbers = self.numbers[places]
-        return {int(number): self.offsets[places[numbers == number]] for number in np.unique(numbers)}
-
-    def aside_table(self, places: list[int]) -> pa.Table:
-        """The quarantined events at `places` as rows of the quarantine table."""
-        held: list[Quarantine] = [self.outcomes[at] for at in places]
-        where = np.array(places, dtype=np.int64)
-        received = np.array(
-            [
-                one.received_at_us if one.received_at_us is not None else int(self.timestamps[at]) * 1000
-                for one, at in zip(held, places, strict=True)
-            ],
-            dtype=np.int64,
-        )
-        return pa.table(
-            {
-                "event_id": [one.event_id for one in held],
-                "kind": [one.kind for one in held],
-                "reason": [one.reason for one in held],
-                "score": pa.nulls(len(held), pa.float64()),
-                "record": [one.record for one in held],
-                "received_at": pa.array(received).cast(pa.timestamp("us")).cast(schema.TIMESTAMP),
-                "kafka_partition": self.numbers[where],
-                "kafka_offset": self.offsets[where],
-                "event_date": event_dates(received),
-            },
-            schema=schema.quarantine(),
-        )
-
-
-def event_dates(received_at_us: np.ndarray) -> pa.Array:
-    """The day of receipt, UTC, of times in microseconds."""
-    return pa.array((received_at_us // 86_400_000_000).astype(np.int32)).cast(pa.date32())
-
-
-def _ids_of(event_ids: Sequence[str]) -> np.ndarray:
-    """Canonical UUID texts as uint64 of shape (n, 2)."""
-    raw = b"".join(bytes.fromhex(event_id.replace("-", "")) for event_id in event_ids)
-    return np.frombuffer(raw, dtype=">u8").astype(np.uint64).reshape(-1, 2)

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from stream_processor.application.deciding import Batch, Decider
+from stream_processor.application.deciding import Decider
 from stream_processor.application.flush import Decided, SourceRecord
 from stream_processor.application.partition import Partition
 from stream_processor.application.ports import Offsets
+from stream_processor.application.reading import Batch
 from stream_processor.application.settling import Settler, Stopping
 from stream_processor.domain.flushing import FlushPolicy
 from telemetry import logging
