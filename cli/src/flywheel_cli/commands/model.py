@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flywheel_cli.output import fail, show
+from flywheel_cli.serving import wait_until_served
 from flywheel_cli.trainer_api import Service, wait_for_run
 
 app = typer.Typer(no_args_is_help=True, help="Add models, look at their versions, promote and roll back.")
@@ -48,6 +49,8 @@ def add(
     run = wait_for_run(
         trainer, spec.name, lambda run: run["run_id"] == opened["run_id"], timeout_s=timeout, quiet=as_json
     )
+    if run["outcome"] == "promoted":
+        wait_until_served(spec.name, run["version"])
     _conclude(spec.name, run, as_json=as_json)
     if run["outcome"] != "promoted":
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from flywheel_cli.output import show
+from flywheel_cli.serving import wait_until_served
 from flywheel_cli.trainer_api import Service, wait_for_run
 
 app = typer.Typer(help="Retrain a model now.")
@@ -27,6 +28,8 @@ def retrain(
         return
     trigger_id = asked["trigger_id"]
     run = wait_for_run(trainer, model, lambda run: run["trigger_id"] == trigger_id, timeout_s=timeout, quiet=as_json)
+    if run["outcome"] == "promoted":
+        wait_until_served(model, run["version"])
     if as_json:
         show(run, as_json=True)
     else:
