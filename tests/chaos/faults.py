@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flywheel_local.stack import Stack
 from tests.chaos import lookups, traffic
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 PROCESSOR = "stream-processor"
 _ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from tests.chaos import lookups, traffic
 from tests.chaos.faults import FAULTS, Fault, Scene
 from tests.chaos.load import Ledgers, Load, Rates
 from tests.chaos.reconcile import Account, reconcile
-from tests.chaos.waiting import comes_true, until
+from tests.waiting import comes_true, until
 
 _TOPICS = ("feedback-events", "predictions")
 _QUIET_S = 1.5

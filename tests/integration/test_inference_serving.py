@@ -10,9 +10,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,18 +32,12 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
 from registry import Candidate, ModelVersion, Registry, RegistrySettings, VersionState
 from registry.packaging import write_model_folder
+from tests.waiting import until
 
 NOWHERE = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
 # uvicorn ends by the signal it was sent once all is done.
 ENDED_BY_SIGTERM = (0, -signal.SIGTERM)
 CARRIERS = ("UA", "AA", "B6")
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 60.0, what: str = "it") -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come to pass within {timeout_s:g} s"
-        time.sleep(0.02)
 
 
 class Workshop:

@@ -24,8 +24,8 @@ from lake.append import append_once
 from lake.lake import Lake
 from lake.settings import LakeSettings
 from lake.versions import METADATA_KEY
-from tests.chaos.waiting import until
 from tests.ingest_process import FLIGHTS, running
+from tests.waiting import until
 
 EXAMPLE = {"model": "flights", "kind": "example", "features": {"carrier": "UA", "distance": 1400}, "label": "late"}
 NO_KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}

@@ -29,6 +29,7 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
 from kafka_runtime.worker import GroupWorker
+from tests.waiting import until
 
 _AWAY = KafkaSettings(bootstrap_servers="127.0.0.1:9")
 
@@ -60,13 +61,6 @@ def publisher(settings: KafkaSettings) -> Iterator[Publisher]:
     publisher = Publisher(settings, source="a-test", linger_ms=0)
     yield publisher
     publisher.close()
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
 
 
 def trigger(model: str = "flights") -> ThresholdReached:

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from kafka_runtime import dead_letter, tail
 from kafka_runtime.settings import KafkaSettings
 from lake import Lake, LakeSettings, read, versions
 from lake.triggers import TriggerLog, trigger_id
+from tests.waiting import until
 
 # Ids are remembered for days by the server's clock, so events must be as young as they would be.
 NOW = datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -55,15 +56,6 @@ retrain: {{feedback_count: {feedback_count}}}
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
-
-
-def until(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"not within {timeout_s} s: {condition}")
 
 
 @dataclass

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from flywheel_local.stack import Stack
+from tests.waiting import until
 
 SERVERS = ("kafka", "topics", "s3", "lake", "mlflow")
 
@@ -54,6 +55,7 @@ def test_a_topic_that_grew_is_wrong(tmp_path):
         own.start_servers()
         admin = AdminClient({"bootstrap.servers": own.env["KAFKA_BOOTSTRAP_SERVERS"]})
         admin.create_partitions([NewPartitions("predictions", 8)])["predictions"].result(30)
+        until(lambda: len(admin.list_topics("predictions").topics["predictions"].partitions) == 8)
         _, findings = examine(own.env, tmp_path)
         assert findings["topics"]["state"] == "wrong"
         assert "predictions has 8" in findings["topics"]["detail"]
