@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flywheel_cli.output import fail, show
+from flywheel_cli.passed_over import passed_over
 from flywheel_cli.serving import wait_until_served
 from flywheel_cli.trainer_api import Service, wait_for_run
 
@@ -41,6 +42,8 @@ def add(
         spec, rows, golden = _checked(spec_file, base)
     except (SpecError, BaseFileError) as exc:
         fail(str(exc), "Nothing was stored. Mend this and add the model again.")
+    for wish in passed_over(spec):
+        typer.echo(f"note: {spec.name}: not acted on yet: {wish}", err=True)
     _store(spec, rows, golden)
     if not as_json:
         typer.echo(f"{spec.name}: {rows.height} rows are right and stored.")
