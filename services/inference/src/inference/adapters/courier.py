@@ -1,7 +1,7 @@
 """Brings predictions to Kafka in order, and to disk while Kafka is away.
 
 While all is well the event loop itself sends, a slice at a time: Kafka's client asks for Python's lock for every
-delivery report, and a second thread that does so beside the loop halves what the service answers. The courier's own
+delivery report, and a second thread that does so beside the loop takes the lock from it each time. The courier's own
 thread does what blocks: it connects, spools and replays.
 """
 
