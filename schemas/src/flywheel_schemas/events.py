@@ -66,6 +66,11 @@ class FeedbackKind(StrEnum):
     EXAMPLE = "example"
 
 
+# An enumeration's members are looked up slowly, and each event asks.
+_CORRECTION, _CONFIRMATION = FeedbackKind.CORRECTION.value, FeedbackKind.CONFIRMATION.value
+_EXAMPLE = FeedbackKind.EXAMPLE.value
+
+
 class Variant(StrEnum):
     """Which role the model version had when it answered."""
 
@@ -136,17 +141,19 @@ def missing_parts(
     kind: str, *, has_prediction: bool, has_features: bool, has_label: bool, has_rating: bool
 ) -> str | None:
     """What feedback of this kind still lacks, as a sentence; None when it is complete."""
-    match kind:
-        case FeedbackKind.CORRECTION if not has_label:
+    if kind == _CORRECTION:
+        if not has_label:
             return "a correction needs a label: what the right answer would have been"
-        case FeedbackKind.CORRECTION if not (has_prediction or has_features):
+        if not (has_prediction or has_features):
             return "a correction needs a feedback_token, a prediction_id or features: which answer it corrects"
-        case FeedbackKind.CONFIRMATION if not has_prediction:
+    elif kind == _CONFIRMATION:
+        if not has_prediction:
             return "a confirmation needs a feedback_token or a prediction_id: which answer it confirms"
-        case FeedbackKind.EXAMPLE if not (has_features and has_label):
+    elif kind == _EXAMPLE:
+        if not (has_features and has_label):
             return "an example needs features and a label"
-        case FeedbackKind.RATING if not has_rating:
-            return "a rating needs rating, a whole number from 1 to 5"
+    elif not has_rating:
+        return "a rating needs rating, a whole number from 1 to 5"
     return None
 
 

@@ -29,6 +29,7 @@ class _Quick(Submission, kw_only=True, forbid_unknown_fields=True, gc=False):
 _decode = msgspec.json.Decoder(_Quick).decode
 _decode_array = msgspec.json.Decoder(list[_Quick]).decode
 _decode_lines = msgspec.json.Decoder(_Quick).decode_lines
+_BLANKS = tuple((blank, blank + b":") for blank in (b" ", b"\n", b"\t", b"\r"))
 _NOT_QUICK = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
 
 
@@ -106,6 +107,7 @@ def _has_distinct_keys(raw: bytes, keys: int) -> bool:
     """Whether the text has just as many keys as were found. Doubtful texts count as not."""
     # Without blanks before colons each key ends with `":`, and that also occurs (escaped) in texts:
     # so the count is at least the number of keys, and equal only where none is repeated.
-    if b" :" in raw or b"\n:" in raw or b"\t:" in raw or b"\r:" in raw:
-        return False
+    for blank, blank_and_colon in _BLANKS:  # one byte is found thirty times as fast as two
+        if blank in raw and blank_and_colon in raw:
+            return False
     return raw.count(b'":') == keys
