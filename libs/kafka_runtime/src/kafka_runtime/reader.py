@@ -1,5 +1,6 @@
 """Reading partitions by assignment, without a group: what following and tailing share."""
 
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -7,12 +8,14 @@ from uuid import uuid4
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from kafka_runtime.errors import BrokerUnavailable, UnknownTopic
+from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, UnknownTopic
 from kafka_runtime.outage import OutageLog
 from kafka_runtime.record import Record, from_message
 from kafka_runtime.settings import KafkaSettings
 
 _RETRY_AFTER_S = 2.0
+_ASK_AGAIN_S = 0.05
+_NO_LEADER_YET = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 _NO_SUCH = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
@@ -51,8 +54,17 @@ class AssignedReader:
     def watermarks(self, partition: int, timeout_s: float) -> tuple[int, int]:
         """First offset kept, and the offset that the next record will get. Raises BrokerUnavailable."""
         at = TopicPartition(self.topic, partition)
-        low, high = self._ask(lambda: self._consumer.get_watermark_offsets(at, timeout=timeout_s))
-        return int(low), int(high)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                low, high = self._consumer.get_watermark_offsets(at, timeout=timeout_s)
+            except KafkaException as exc:
+                # A new topic's broker may not know yet that it leads the partition, though the metadata says so.
+                if exc.args[0].code() not in _NO_LEADER_YET or time.monotonic() > deadline:
+                    raise self._translated(exc) from exc
+                time.sleep(_ASK_AGAIN_S)
+            else:
+                return int(low), int(high)
 
     def assign(self, starts: Mapping[int, int]) -> None:
         """Read each partition from its offset on; OFFSET_BEGINNING and OFFSET_END serve as offsets."""
@@ -101,7 +113,10 @@ class AssignedReader:
         try:
             return question()
         except KafkaException as exc:
-            error = exc.args[0]
-            if error.code() in _NO_SUCH:
-                raise UnknownTopic(self.topic) from exc
-            raise BrokerUnavailable(self.topic, _RETRY_AFTER_S, error.str()) from exc
+            raise self._translated(exc) from exc
+
+    def _translated(self, exc: KafkaException) -> KafkaRuntimeError:
+        error = exc.args[0]
+        if error.code() in _NO_SUCH:
+            return UnknownTopic(self.topic)
+        return BrokerUnavailable(self.topic, _RETRY_AFTER_S, error.str())
