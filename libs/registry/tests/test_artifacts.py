@@ -9,7 +9,7 @@ from registry.settings import RegistrySettings
 
 
 def artifacts(tmp_path: Path) -> Artifacts:
-    return Artifacts(RegistrySettings(model_artifacts_uri=f"file://{tmp_path}/root"))
+    return Artifacts(RegistrySettings(model_artifacts_uri=f"file://{tmp_path}/artifact-store"))
 
 
 def test_what_was_put_is_fetched_byte_for_byte(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 
 def test_an_address_that_mlflow_proxies_lies_under_the_artifact_root(tmp_path: Path) -> None:
     resolved = artifacts(tmp_path).resolve("mlflow-artifacts:/7/models/m-1/artifacts")
-    assert resolved == f"file://{tmp_path}/root/7/models/m-1/artifacts"
+    assert resolved == f"file://{tmp_path}/artifact-store/7/models/m-1/artifacts"
 
 
 def test_an_address_that_nobody_can_read_says_what_to_set(tmp_path: Path) -> None:
