@@ -201,5 +201,7 @@ def test_topics_are_kept_as_long_as_promised() -> None:
         "dataset-committed": ("delete", 7 * DAY_MS),
         "threshold-reached": ("delete", 30 * DAY_MS),
         "model-updated": ("compact", None),
+        "challenger-health": ("delete", DAY_MS),
+        "rollout-audit-log": ("delete", 365 * DAY_MS),
     }
     assert BY_NAME["feedback-dead-letter"].high_volume == BY_NAME["feedback-events"].high_volume is True

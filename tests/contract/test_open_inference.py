@@ -20,8 +20,7 @@ from http_api import keys
 from inference.adapters.lightgbm_native import NativeBooster
 from inference.application.answer import AnswerQuestions
 from inference.application.catalogue import Catalogue
-from inference.application.ports import Answered
-from inference.application.served import make_served
+from inference.application.served import Lineup, make_served
 from inference.domain.claims import Artifact
 from inference.entrypoints import app as api
 from inference.entrypoints.predict import Desk, Gate
@@ -51,7 +50,7 @@ ROW = [
 class Nobody:
     """Takes predictions and counts for nobody."""
 
-    def offer(self, answered: Answered) -> None: ...
+    def offer(self, *answered: object) -> None: ...
 
     def swapped(self, model: str, seconds: float) -> None: ...
 
@@ -78,7 +77,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     folder, made = tmp_path_factory.mktemp("models"), Catalogue()
     for spec in (MIXED, NUMBERS):
         artifact = Artifact(spec.name, "3", "file:///nowhere", "")
-        made.install(make_served(artifact, datetime.now(UTC), spec, booster(spec, folder), TOKENS))
+        made.install(Lineup(make_served(artifact, datetime.now(UTC), spec, booster(spec, folder), TOKENS)))
     made.describe({"flights": "multiclass", "trips": "regression", "later": "binary"})
     made.topic_problem = lambda: None
     made.registry_said(None)
@@ -90,7 +89,7 @@ def client_of(catalogue: Catalogue, key_file: Path | None = None) -> httpx.Async
     async def life(_: object) -> AsyncIterator[None]:
         yield
 
-    answer = AnswerQuestions(TOKENS, Nobody(), Nobody())
+    answer = AnswerQuestions(TOKENS, Nobody(), Nobody(), Nobody())
     desk = Desk(catalogue, answer, keys.ApiKeys.load(key_file), Gate(10, lambda: None), ThreadPoolExecutor(1))
     transport = httpx.ASGITransport(api.build(desk, life, {}, lambda: None))
     return httpx.AsyncClient(transport=transport, base_url="http://inference")
@@ -211,7 +210,7 @@ async def test_with_keys_in_use_health_is_open_and_the_rest_needs_its_role(
 
 async def test_beyond_capacity_the_answer_is_a_quick_503(catalogue: Catalogue) -> None:
     refused = []
-    answer = AnswerQuestions(TOKENS, Nobody(), Nobody())
+    answer = AnswerQuestions(TOKENS, Nobody(), Nobody(), Nobody())
     desk = Desk(
         catalogue,
         answer,

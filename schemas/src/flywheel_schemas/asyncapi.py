@@ -17,6 +17,8 @@ _TITLES = {
     "dataset-committed": "Rows of one partition have reached a model's table",
     "threshold-reached": "A model should be retrained",
     "model-updated": "The present state of each model",
+    "challenger-health": "How a challenger does in each replica of inference",
+    "rollout-audit-log": "Who did what to which version, when and why",
 }
 
 
@@ -65,6 +67,14 @@ _USES = (
     _Use(
         "inference", "receive", topics.MODEL_UPDATED, "Swaps the version that serves. Reads all partitions, no group."
     ),
+    _Use("inference", "send", topics.CHALLENGER_HEALTH, "Tells how a challenger does, every second."),
+    _Use(
+        "trainer",
+        "receive",
+        topics.CHALLENGER_HEALTH,
+        "Takes a failing challenger back. No group.",
+    ),
+    _Use("trainer", "send", topics.ROLLOUT_AUDIT_LOG, "Tells of each action on a version, by a person or by itself."),
 )
 
 

@@ -280,6 +280,13 @@ class ModelAction(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
+class ChallengerState(StrEnum):
+    """How far a challenger has come: it answers aside, or for a share of the traffic."""
+
+    SHADOW = "shadow"
+    CANARY = "canary"
+
+
 class GateReport(_Wire):
     """One gate's verdict, with the figures that led to it and a sentence for people."""
 
@@ -295,6 +302,8 @@ class ModelUpdated(_Wire):
     Complete enough that a consumer needs nothing else to serve it: `artifact_uri` is the folder
     that holds the model, `artifact_sha256` the digest of the LightGBM text in it. Where another version
     serves (this one was rejected or rolled back) `champion_artifact_uri` and its digest say the same of that one.
+    `challenger` and what begins with it say which version is on trial beside the champion, if any, whatever version
+    the transition was about. `sequence` orders the transitions of one model: an event with a lower one is older news.
     """
 
     model: ModelName
@@ -314,7 +323,56 @@ class ModelUpdated(_Wire):
     artifact_uri: str
     artifact_sha256: str
     reason: str | None = None
+    who: str | None = None
     occurred_at: Moment
+    sequence: int | None = None
+    challenger: str | None = None
+    challenger_state: ChallengerState | None = None
+    challenger_traffic_percent: FiniteFloat | None = None
+    challenger_artifact_uri: str | None = None
+    challenger_artifact_sha256: str | None = None
+    paused: bool | None = None
+
+
+class ChallengerHealth(_Wire):
+    """challenger-health v1: how a challenger does in one replica of inference, counted since `since`.
+
+    `problem` says why it does not answer here: it could not be loaded, or its answers failed and the champion took
+    over. Latencies are those of the last requests. `disagreement` is {champion's class: {challenger's class: n}} and
+    `slices` {"feature=value": [answers, of which differ]}, both over `shadowed` answers given aside.
+    """
+
+    model: ModelName
+    model_version: str
+    champion: str
+    replica: Text
+    since: Moment
+    occurred_at: Moment
+    loaded: bool
+    problem: str | None = None
+    requests: int = 0
+    failed: int = 0
+    p99_ms: FiniteFloat | None = None
+    champion_p99_ms: FiniteFloat | None = None
+    shadowed: int = 0
+    disagreed: int = 0
+    disagreement: dict[str, dict[str, int]] = Field(default_factory=dict)
+    slices: dict[str, list[int]] = Field(default_factory=dict)
+
+
+class RolloutAction(_Wire):
+    """rollout-action v1: one entry of a model's audit log: who did what to which version, when and why."""
+
+    model: ModelName
+    sequence: int
+    at: Moment
+    who: str
+    action: str
+    version: str
+    reason: str
+    champion: str | None = None
+    challenger: str | None = None
+    traffic_percent: FiniteFloat = 0.0
 
 
 EVENTS: dict[str, type[_Wire]] = {
@@ -323,4 +381,6 @@ EVENTS: dict[str, type[_Wire]] = {
     "dataset-committed": DatasetCommitted,
     "threshold-reached": ThresholdReached,
     "model-updated": ModelUpdated,
+    "challenger-health": ChallengerHealth,
+    "rollout-action": RolloutAction,
 }

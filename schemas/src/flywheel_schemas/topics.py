@@ -55,6 +55,8 @@ PREDICTIONS = Topic("predictions", "prediction_id", "prediction", "delete", 7 * 
 DATASET_COMMITTED = Topic("dataset-committed", "model", "dataset-committed", "delete", 7 * DAY_MS)
 THRESHOLD_REACHED = Topic("threshold-reached", "model", "threshold-reached", "delete", 30 * DAY_MS)
 MODEL_UPDATED = Topic("model-updated", "model", "model-updated", "compact")
+CHALLENGER_HEALTH = Topic("challenger-health", "model", "challenger-health", "delete", DAY_MS)
+ROLLOUT_AUDIT_LOG = Topic("rollout-audit-log", "model", "rollout-action", "delete", 365 * DAY_MS)
 
 ALL_TOPICS = (
     FEEDBACK_EVENTS,
@@ -63,5 +65,7 @@ ALL_TOPICS = (
     DATASET_COMMITTED,
     THRESHOLD_REACHED,
     MODEL_UPDATED,
+    CHALLENGER_HEALTH,
+    ROLLOUT_AUDIT_LOG,
 )
 BY_NAME = {topic.name: topic for topic in ALL_TOPICS}

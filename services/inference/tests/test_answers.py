@@ -15,7 +15,7 @@ from flywheel_schemas.topics import PREDICTIONS
 from inference.adapters import prediction_events
 from inference.application.answer import AnswerQuestions, Question, prediction_ids
 from inference.application.ports import Answered, ModelRefused
-from inference.application.served import ServedModel
+from inference.application.served import Lineup, ServedModel
 from kafka_runtime import cloud_events
 
 from .conftest import make_spec
@@ -31,8 +31,8 @@ class Noted:
         self.offered: list[Answered] = []
         self.seen: list[tuple[str, str, str, int]] = []
 
-    def offer(self, answered: Answered) -> None:
-        self.offered.append(answered)
+    def offer(self, *offered: Any) -> None:
+        self.offered.append(offered[0])
 
     def answered(self, model: str, version: str, variant: str, rows: int, seconds: float) -> None:
         self.seen.append((model, version, variant, rows))
@@ -45,9 +45,9 @@ class Noted:
 def ask(served: ServedModel, keys: TokenKeys, *instances: dict[str, Any], **question: Any) -> tuple[list[Any], Noted]:
     noted = Noted()
     rows = [msgspec.convert(instance, served.schema.row_type) for instance in instances]
-    answer = AnswerQuestions(keys, noted, noted, now_s=lambda: NOW_S)
+    answer = AnswerQuestions(keys, noted, noted, noted, now_s=lambda: NOW_S)
     asked = Question(rows, question.pop("user_id", None), "00-trace", time.perf_counter(), **question)
-    return answer.answer(served, asked), noted
+    return answer.answer(Lineup(served), asked), noted
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

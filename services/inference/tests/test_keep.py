@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from flywheel_schemas.events import ModelAction, ModelUpdated
+from flywheel_schemas.events import ChallengerState, ModelAction, ModelUpdated
 from flywheel_schemas.spec import dump_spec
 from flywheel_schemas.tokens import TokenKeys
 from inference.adapters.copies import DiskCopies
 from inference.adapters.lightgbm_native import NativeBooster
 from inference.application.ask import Asker
+from inference.application.bring import World
 from inference.application.catalogue import Catalogue, NotServed, UnknownModel
-from inference.application.keep import Heard, Keeper, World
+from inference.application.keep import Heard, Keeper
 from inference.application.ports import Booster, ModelRefused, SourceUnavailable
 from inference.domain.claims import Artifact, Claim
 from registry.errors import CorruptArtifact, RegistryUnavailable
@@ -131,8 +132,8 @@ def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
 
 def serves(house: House, version: str) -> Callable[[], bool]:
     def check() -> bool:
-        served = house.catalogue.now("flights")
-        return served is not None and served.version == version
+        lineup = house.catalogue.now("flights")
+        return lineup is not None and lineup.champion.version == version
 
     return check
 
@@ -246,3 +247,83 @@ def test_only_the_latest_copies_are_kept_and_an_older_one_can_serve_again_withou
     back = promoted(artifacts[4], 9).model_copy(update={"action": ModelAction.ROLLED_BACK, "champion": "4"})
     keeper.hear(Heard(back, live=True))
     until(serves(house, "4"))
+
+
+def on_trial(champion: Artifact, challenger: Artifact, percent: float, sequence: int) -> ModelUpdated:
+    state = ChallengerState.CANARY if percent else ChallengerState.SHADOW
+    return promoted(champion, sequence).model_copy(
+        update={
+            "model_version": challenger.version,
+            "action": ModelAction(state.value),
+            "champion": champion.version,
+            "champion_artifact_uri": champion.uri,
+            "champion_artifact_sha256": champion.sha256,
+            "challenger": challenger.version,
+            "challenger_state": state,
+            "challenger_traffic_percent": percent,
+            "challenger_artifact_uri": challenger.uri,
+            "challenger_artifact_sha256": challenger.sha256,
+            "artifact_uri": challenger.uri,
+            "artifact_sha256": challenger.sha256,
+            "sequence": sequence,
+        }
+    )
+
+
+def trial(house: House, version: str, percent: float) -> Callable[[], bool]:
+    def check() -> bool:
+        now = house.catalogue.now("flights")
+        return (
+            now is not None
+            and now.trial is not None
+            and (now.trial.challenger.version, now.trial.percent) == (version, percent)
+        )
+
+    return check
+
+
+def test_a_challenger_is_loaded_before_it_gets_traffic_and_becomes_champion_without_loading_again(house: House) -> None:
+    one, two = house.shop.make("1"), house.shop.make("2")
+    keeper = house.keeper()
+    keeper.hear(Heard(on_trial(one, two, 0.0, 1), live=True))
+    until(trial(house, "2", 0.0))
+    now = house.catalogue.now("flights")
+    assert now is not None and now.trial is not None
+    assert (now.champion.version, now.trial.challenger.variant) == ("1", "shadow")
+    booster = now.trial.challenger.booster
+    keeper.hear(Heard(on_trial(one, two, 25.0, 2), live=True))
+    until(trial(house, "2", 25.0))
+    keeper.hear(Heard(promoted(two, 3).model_copy(update={"sequence": 3}), live=True))
+    until(serves(house, "2"))
+    now = house.catalogue.now("flights")
+    assert now is not None and now.trial is None
+    assert now.champion.booster is booster
+    assert now.champion.variant == "champion"
+
+
+def test_a_challenger_that_cannot_be_loaded_gets_no_traffic_and_the_trainer_is_told_why(house: House) -> None:
+    one, two = house.shop.make("1"), house.shop.make("2")
+    (Path(two.uri) / "model.txt").write_text("no model")
+    keeper = house.keeper()
+    keeper.hear(Heard(on_trial(one, two, 25.0, 1), live=True))
+    until(lambda: bool(house.catalogue.watches()))
+    [(champion, watch)] = house.catalogue.watches()
+    health = watch.tell(champion, "here", NOW)
+    assert (health.champion, health.model_version, health.loaded) == ("1", "2", False)
+    assert "corrupt" in str(health.problem)
+    status = house.catalogue.status("flights")
+    assert status.trial is not None and status.trial.state == "refused"
+    assert house.catalogue.unready() is None
+
+
+def test_news_of_an_earlier_transition_changes_nothing_however_late_it_comes(house: House) -> None:
+    one, two = house.shop.make("1"), house.shop.make("2")
+    keeper = house.keeper()
+    keeper.hear(Heard(promoted(two, 9).model_copy(update={"sequence": 7}), live=True))
+    until(serves(house, "2"))
+    house.shop.champions = [Claim("flights", "1", NOW + timedelta(days=1), one, sequence=6)]
+    keeper.hear(Heard(on_trial(one, two, 25.0, 6), live=True))
+    time.sleep(0.2)  # the registry repeats itself several times meanwhile
+    assert serves(house, "2")()
+    house.shop.champions = [Claim("flights", "1", NOW, one, sequence=8)]
+    until(serves(house, "1"))

@@ -17,12 +17,14 @@ from registry.versions import (
     ModelVersion,
     StateChange,
     VersionState,
+    flywheel_tags,
     tags_of,
     version_from,
 )
 
 MODEL_NAME_IN_RUN = "model"
 CHAMPION, CHALLENGER = "champion", "challenger"
+SEQUENCE = "rollout_sequence"
 
 
 def _utc_now() -> datetime:
@@ -121,6 +123,30 @@ class Registry:
         if previous is not None:
             self.tag_version(model, version, "previous_champion", previous)
         self._rest.post("registered-models/alias", {"name": model, "alias": CHAMPION, "version": version})
+
+    def set_challenger(self, model: str, version: str | None) -> None:
+        """Make `version` the one on trial beside the champion; None: there is none."""
+        if version is not None:
+            self._rest.post("registered-models/alias", {"name": model, "alias": CHALLENGER, "version": version})
+            return
+        try:
+            self._rest.delete("registered-models/alias", {"name": model, "alias": CHALLENGER})
+        except NotFound:
+            return
+
+    def rollout_sequence(self, model: str) -> int | None:
+        """The last transition that versions and aliases of `model` show in full; None before the first."""
+        try:
+            entry = self._rest.get("registered-models/get", name=model)["registered_model"]
+        except NotFound:
+            return None
+        said = flywheel_tags(entry.get("tags", [])).get(SEQUENCE)
+        return int(said) if said else None
+
+    def set_rollout_sequence(self, model: str, sequence: int) -> None:
+        """Note that versions and aliases show transition `sequence` in full."""
+        body = {"name": model, "key": f"{TAG}{SEQUENCE}", "value": str(sequence)}
+        self._rest.post("registered-models/set-tag", body)
 
     def tag_version(self, model: str, version: str, name: str, value: str) -> None:
         """Set one of Flywheel's tags (its name without prefix) on a version. Raises UnknownVersion."""

@@ -70,6 +70,10 @@ class MlflowRest:
         reply = self._answer(lambda: self._http.patch(f"{API}/{path}", json=body), self._attempts)
         return dict(reply.json() or {})
 
+    def delete(self, path: str, body: dict[str, Any]) -> None:
+        """DELETE `path`; repeating it does no harm."""
+        self._answer(lambda: self._http.request("DELETE", f"{API}/{path}", json=body), self._attempts)
+
     def pages(self, path: str, key: str, **params: str) -> Iterator[dict[str, Any]]:
         """Every item under `key` of a paged GET."""
         query: dict[str, str | int] = {**params, "max_results": PAGE_SIZE}

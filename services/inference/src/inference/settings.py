@@ -29,6 +29,7 @@ class InferenceSettings(BaseSettings):
     queue_rows: Annotated[int, Field(alias="INFERENCE_QUEUE_ROWS", ge=10_000)] = 100_000
     max_concurrent: Annotated[int, Field(alias="INFERENCE_MAX_CONCURRENT", ge=1)] = 512
     threads: Annotated[int, Field(alias="INFERENCE_THREADS", ge=1, le=64)] = 2
+    shadow_rows_per_s: Annotated[int, Field(alias="INFERENCE_SHADOW_ROWS_PER_S", ge=10)] = 500
     registry_poll_s: Annotated[float, Field(alias="INFERENCE_REGISTRY_POLL_S", gt=0.0)] = 30.0
 
     @model_validator(mode="after")

@@ -1,6 +1,9 @@
 """Builds inference from its settings: the one place that makes clients."""
 
 import asyncio
+import os
+import secrets
+import socket
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +19,19 @@ from http_api.keys import ApiKeys
 from inference.adapters.champions import RegistryChampions
 from inference.adapters.copies import DiskCopies
 from inference.adapters.courier import Courier
+from inference.adapters.health_events import KafkaHealthLog
 from inference.adapters.known_specs import KnownSpecs
 from inference.adapters.measure import REFUSED_REQUESTS, Measures
 from inference.adapters.spool import Spool
 from inference.adapters.trial import TrialRun
 from inference.adapters.updates import Updates
 from inference.application.answer import AnswerQuestions
+from inference.application.aside import Aside
 from inference.application.ask import Asker
+from inference.application.bring import World
 from inference.application.catalogue import Catalogue
-from inference.application.keep import Keeper, World
+from inference.application.keep import Keeper
+from inference.application.report import Reporter
 from inference.entrypoints import app as api
 from inference.entrypoints.predict import Desk, Gate
 from inference.settings import Settings
@@ -38,6 +45,7 @@ log = logging.get(__name__)
 _SEND_EVERY_S = 0.005
 _DELIVERY_TIMEOUT_S = 5.0
 _TOPICS_TIMEOUT_S = 5.0
+_HEALTH_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class _Background:
     updates: Updates
     courier: Courier
     asker: Asker
+    aside: Aside
+    reporter: Reporter
     trial: TrialRun
     pool: ThreadPoolExecutor
     threads: tuple[threading.Thread, ...]
@@ -62,6 +72,8 @@ class _Background:
         self.updates.close()
         self.asker.stop()
         self.keeper.stop()
+        self.aside.stop()
+        self.reporter.stop()
         for thread in self.threads:
             thread.join(10.0)
         self.pool.shutdown()
@@ -80,11 +92,12 @@ def build(settings: Settings) -> ASGIApp:
     token_keys = TokenKeys(own.feedback_token_key.get_secret_value())
     measures, catalogue = Measures(), Catalogue()
     courier = _courier(settings, measures)
-    background = _background(settings, catalogue, courier, measures, token_keys)
+    aside = Aside(courier, rows_per_s=own.shadow_rows_per_s)
+    background = _background(settings, catalogue, (courier, aside), measures, token_keys)
     catalogue.topic_problem = lambda: _topic_problem(background)
     desk = Desk(
         catalogue,
-        AnswerQuestions(token_keys, courier, measures),
+        AnswerQuestions(token_keys, courier, measures, aside),
         ApiKeys.load(own.api_keys_file),
         Gate(own.max_concurrent, REFUSED_REQUESTS.inc),
         background.pool,
@@ -132,25 +145,38 @@ def _courier(settings: Settings, measures: Measures) -> Courier:
 
 
 def _background(
-    settings: Settings, catalogue: Catalogue, courier: Courier, measures: Measures, token_keys: TokenKeys
+    settings: Settings,
+    catalogue: Catalogue,
+    predictions: tuple[Courier, Aside],
+    measures: Measures,
+    token_keys: TokenKeys,
 ) -> _Background:
     own, trial, registry = settings.own, TrialRun(), Registry(settings.registry)
+    courier, aside = predictions
     champions = RegistryChampions(registry)
     copies = DiskCopies(own.cache_dir, registry.artifacts)
-    keeper = Keeper(catalogue, World(champions, copies, trial, measures, token_keys))
+    health = Publisher(settings.kafka, "/flywheel/inference", linger_ms=0.0, delivery_timeout_s=_HEALTH_TIMEOUT_S)
+    replica = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+    reporter = Reporter(catalogue, KafkaHealthLog(health), replica)
+    keeper = Keeper(catalogue, World(champions, copies, trial, measures, token_keys), on_trip=reporter.wake)
     specs = KnownSpecs(Lake(settings.lake), own.specs_dir)
     asker = Asker(champions, specs, catalogue, keeper.hear, every_s=own.registry_poll_s)
+    work = {
+        "model-keeper": keeper.run,
+        "registry-asker": asker.run,
+        "shadow": aside.run,
+        "challenger-health": reporter.run,
+    }
     return _Background(
         keeper,
         Updates(settings.kafka),
         courier,
         asker,
+        aside,
+        reporter,
         trial,
         ThreadPoolExecutor(own.threads, thread_name_prefix="predict"),
-        tuple(
-            threading.Thread(target=work, name=name, daemon=True)
-            for name, work in (("model-keeper", keeper.run), ("registry-asker", asker.run))
-        ),
+        tuple(threading.Thread(target=run, name=name, daemon=True) for name, run in work.items()),
     )
 
 

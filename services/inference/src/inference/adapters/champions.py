@@ -1,12 +1,12 @@
 """The registry, in the keeper's words."""
 
 from inference.application.ports import ModelRefused, SourceUnavailable
-from inference.domain.claims import Artifact, Claim
-from registry import ModelVersion, Registry, RegistryError, RegistryUnavailable, UnknownVersion
+from inference.domain.claims import Artifact, Claim, Contender
+from registry import ModelVersion, Registry, RegistryError, RegistryUnavailable, UnknownVersion, VersionState
 
 
 class RegistryChampions:
-    """Asks MLflow who the champions are."""
+    """Asks MLflow who the champions are, and who is on trial beside them."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -14,10 +14,21 @@ class RegistryChampions:
     def all(self) -> list[Claim]:
         """The champion of every model that has one; models that Flywheel did not register are passed over."""
         try:
-            found = [self._registry.champion(model) for model in self._registry.models()]
+            found = [self._claim(model) for model in self._registry.models()]
         except RegistryError as exc:
             raise SourceUnavailable(str(exc)) from exc
-        return [_claim(version) for version in found if version is not None]
+        return [claim for claim in found if claim is not None]
+
+    def _claim(self, model: str) -> Claim | None:
+        # The number first: whatever is read after it is of that transition, or of a later one.
+        sequence = self._registry.rollout_sequence(model)
+        version = self._registry.champion(model)
+        if version is None:
+            return None
+        since = version.history[-1].at if version.history else version.created_at
+        trial = self._registry.challenger(model)
+        contender = _contender(trial) if trial else None
+        return Claim(model, version.version, since, _artifact(version), contender, sequence)
 
     def find(self, model: str, version: str) -> Artifact:
         """Where a version's files lie."""
@@ -29,9 +40,9 @@ class RegistryChampions:
             raise ModelRefused("missing", str(exc)) from exc
 
 
-def _claim(version: ModelVersion) -> Claim:
-    since = version.history[-1].at if version.history else version.created_at
-    return Claim(version.model, version.version, since, _artifact(version))
+def _contender(version: ModelVersion) -> Contender:
+    percent = version.traffic_percent if version.state is VersionState.CANARY else 0.0
+    return Contender(_artifact(version), percent)
 
 
 def _artifact(version: ModelVersion) -> Artifact:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from inference.application.keep import MODEL_FILE, SPEC_FILE
+from inference.application.bring import MODEL_FILE, SPEC_FILE
 from inference.application.ports import ModelRefused, SourceUnavailable
 from inference.domain.claims import Artifact, Claim
 from registry.errors import CorruptArtifact, RegistryError, RegistryUnavailable

@@ -3,15 +3,20 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from flywheel_schemas.events import Variant
 from flywheel_schemas.tokens import TokenKeys, audit_drawn
 from inference.application.ports import Answered, PredictionLog, Watches
-from inference.application.served import ServedModel
+from inference.application.served import Lineup, ServedModel, Trial
+from inference.domain.variants import Traffic, choose_variant
+from telemetry import logging
+
+log = logging.get(__name__)
 
 _random = random.Random()  # noqa: S311 - see prediction_ids
 
@@ -60,21 +65,85 @@ def prediction_ids(count: int, now_s: float) -> list[str]:
     return found
 
 
+class AsideLog(Protocol):
+    """Takes what a challenger in the shadow is to answer too. Never blocks and never raises."""
+
+    def offer(self, trial: Trial, question: Question, answers: Sequence[Answer], user_hash: str | None) -> None:
+        """The champion's answers to the question, for comparison."""
+
+
 class AnswerQuestions:
-    """Answers questions with whatever version it is given. Safe to use from several threads."""
+    """Answers questions with whatever lineup it is given. Safe to use from several threads."""
 
     def __init__(
-        self, keys: TokenKeys, log: PredictionLog, watches: Watches, now_s: Callable[[], float] = time.time
+        self,
+        keys: TokenKeys,
+        log: PredictionLog,
+        watches: Watches,
+        aside: AsideLog,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
         self._log = log
         self._watches = watches
+        self._aside = aside
         self._now_s = now_s
 
-    def answer(self, served: ServedModel, question: Question) -> list[Answer]:
-        """One answer per row, in order. Also hands them to the prediction log, which cannot fail."""
+    def answer(self, lineup: Lineup, question: Question) -> list[Answer]:
+        """One answer per row, in order. Also hands them to the prediction log, which cannot fail.
+
+        A challenger answers the users (or rows, where the question names no user) that are drawn for it; where it
+        fails, the champion answers them instead.
+        """
         now_s = self._now_s()
-        answers = self._decided(served, question, now_s)
+        ids = prediction_ids(len(question.rows), now_s)
+        trial = lineup.trial
+        if trial is None:
+            return self._by(lineup.champion, question, ids, now_s)
+        drawn = _drawn(lineup, trial, question.user_id, ids)
+        if not any(drawn):
+            answers = self._by(lineup.champion, question, ids, now_s)
+            trial.watch.champion_answered(time.perf_counter() - question.started_s)
+        elif all(drawn):
+            answers = self._tried(lineup.champion, trial, question, ids, now_s)
+        else:
+            answers = self._shared(lineup.champion, trial, (question, ids, drawn), now_s)
+        if trial.percent <= 0.0:
+            self._aside.offer(trial, question, answers, self._hash(question.user_id))
+        return answers
+
+    def _tried(
+        self, champion: ServedModel, trial: Trial, question: Question, ids: list[str], now_s: float
+    ) -> list[Answer]:
+        try:
+            answers = self._by(trial.challenger, question, ids, now_s)
+        except Exception as exc:
+            trial.watch.failed()
+            log.warning("challenger_failed", model=champion.name, version=trial.challenger.version, reason=str(exc))
+            return self._by(champion, question, ids, now_s)
+        trial.watch.answered(time.perf_counter() - question.started_s)
+        return answers
+
+    def _shared(
+        self, champion: ServedModel, trial: Trial, drawn: tuple[Question, list[str], list[bool]], now_s: float
+    ) -> list[Answer]:
+        """Both answer their own rows of one question."""
+        question, ids, own = drawn
+        answered: dict[str, Answer] = {}
+        for challenges in (False, True):
+            places = [place for place, drawn_here in enumerate(own) if drawn_here is challenges]
+            part = msgspec.structs.replace(question, rows=[question.rows[place] for place in places])
+            part_ids = [ids[place] for place in places]
+            found = (
+                self._tried(champion, trial, part, part_ids, now_s)
+                if challenges
+                else self._by(champion, part, part_ids, now_s)
+            )
+            answered.update(zip(part_ids, found, strict=True))
+        return [answered[one_id] for one_id in ids]
+
+    def _by(self, served: ServedModel, question: Question, ids: list[str], now_s: float) -> list[Answer]:
+        answers = decided(served, question.rows, ids, now_s, explain=question.explain)
         seconds = time.perf_counter() - question.started_s
         self._log.offer(
             Answered(
@@ -83,7 +152,7 @@ class AnswerQuestions:
                 variant=served.variant,
                 rows=question.rows,
                 answers=answers,
-                user_hash=None if question.user_id is None else self._keys.user_hash(question.user_id),
+                user_hash=self._hash(question.user_id),
                 answered_at_s=now_s,
                 latency_ms=round(seconds * 1000.0, 3),
                 traceparent=question.traceparent,
@@ -92,20 +161,36 @@ class AnswerQuestions:
         self._watches.answered(served.name, served.version, served.variant, len(answers), seconds)
         return answers
 
-    def _decided(self, served: ServedModel, question: Question, now_s: float) -> list[Answer]:
-        audit_percent = served.spec.feedback.audit_percent
-        ids = prediction_ids(len(question.rows), now_s)
-        if len(ids) == 1 and not question.explain:
-            raw = served.booster.predict_one(served.schema.numbers(question.rows[0]))
-            return [_answer(served, ids[0], raw, audit_percent, int(now_s))]
-        matrix = served.schema.rows(list(question.rows))
-        answers = [
-            _answer(served, one_id, raw, audit_percent, int(now_s))
-            for one_id, raw in zip(ids, served.booster.predict(matrix).tolist(), strict=True)
-        ]
-        if question.explain:
-            _explain(served, answers, served.booster.contributions(matrix))
-        return answers
+    def _hash(self, user_id: str | None) -> str | None:
+        return None if user_id is None else self._keys.user_hash(user_id)
+
+
+def decided(
+    served: ServedModel, rows: Sequence[Any], ids: Sequence[str], now_s: float, *, explain: bool = False
+) -> list[Answer]:
+    """What `served` answers to `rows`, under the prediction ids given."""
+    audit_percent = served.spec.feedback.audit_percent
+    if len(ids) == 1 and not explain:
+        raw = served.booster.predict_one(served.schema.numbers(rows[0]))
+        return [_answer(served, ids[0], raw, audit_percent, int(now_s))]
+    matrix = served.schema.rows(list(rows))
+    answers = [
+        _answer(served, one_id, raw, audit_percent, int(now_s))
+        for one_id, raw in zip(ids, served.booster.predict(matrix).tolist(), strict=True)
+    ]
+    if explain:
+        _explain(served, answers, served.booster.contributions(matrix))
+    return answers
+
+
+def _drawn(lineup: Lineup, trial: Trial, user_id: str | None, ids: Sequence[str]) -> list[bool]:
+    """Which rows the challenger answers: a user's all or none, else each prediction by its own id."""
+    if trial.percent <= 0.0 or not trial.watch.may_answer:
+        return [False] * len(ids)
+    traffic = Traffic(lineup.name, trial.percent)
+    if user_id is not None:
+        return [choose_variant(traffic, user_id) is Variant.CHALLENGER] * len(ids)
+    return [choose_variant(traffic, one_id) is Variant.CHALLENGER for one_id in ids]
 
 
 def _answer(

@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from inference.application.served import ServedModel
-from inference.domain.states import LoadState, ModelStatus, Sources, readiness
+from inference.application.served import Lineup, ServedModel
+from inference.application.watch import Watch
+from inference.domain.states import LoadState, ModelStatus, Sources, TrialStatus, readiness
 
 
 class UnknownModel(Exception):
@@ -17,40 +18,54 @@ class NotServed(Exception):
 
 
 class Catalogue:
-    """Read by every request without a lock; changed by the keeper alone. One assignment swaps a version."""
+    """Read by every request without a lock; changed by the keeper alone. One assignment swaps a lineup."""
 
     def __init__(self) -> None:
         self.topic_problem: Callable[[], str | None] = lambda: Sources().topic_problem
-        self._served: dict[str, ServedModel] = {}
+        self._served: dict[str, Lineup] = {}
+        self._watches: dict[str, Watch] = {}
         self._status: dict[str, ModelStatus] = {}
         self._tasks: dict[str, str] = {}
         self._registry_problem: str | None = Sources().registry_problem
         self._asked = False
         self._lock = threading.Lock()
 
-    def serving(self, model: str) -> ServedModel:
-        """The version that answers now. Raises UnknownModel or NotServed."""
-        served = self._served.get(model)
-        if served is not None:
-            return served
+    def lineup(self, model: str) -> Lineup:
+        """Who answers now. Raises UnknownModel or NotServed."""
+        lineup = self._served.get(model)
+        if lineup is not None:
+            return lineup
         if model not in self._status and model not in self._tasks:
             raise UnknownModel(model)
         raise NotServed(self._why_not(model))
 
-    def now(self, model: str) -> ServedModel | None:
-        """The version that answers now, if any."""
+    def serving(self, model: str) -> ServedModel:
+        """The champion that answers now. Raises UnknownModel or NotServed."""
+        return self.lineup(model).champion
+
+    def now(self, model: str) -> Lineup | None:
+        """Who answers now, if anybody does."""
         return self._served.get(model)
+
+    def watches(self) -> list[tuple[str, Watch]]:
+        """The champion and the challenger's watch of every model that has a challenger, loaded or refused."""
+        with self._lock:
+            found = list(self._watches.items())
+        return [(lineup.champion.version, watch) for model, watch in found if (lineup := self._served.get(model))]
 
     def status(self, model: str) -> ModelStatus:
         """What the model is doing. Raises UnknownModel."""
         if model not in self._status and model not in self._tasks:
             raise UnknownModel(model)
-        return self._status.get(model, ModelStatus(model))
+        status, watch = self._status.get(model, ModelStatus(model)), self._watches.get(model)
+        if status.trial is None or watch is None:
+            return status
+        return replace(status, trial=replace(status.trial, problem=watch.problem))
 
     def task(self, model: str) -> str | None:
         """The task in the model's spec; None while no spec of it has been seen."""
-        served = self._served.get(model)
-        return served.spec.task if served else self._tasks.get(model)
+        lineup = self._served.get(model)
+        return lineup.champion.spec.task if lineup else self._tasks.get(model)
 
     def models(self) -> list[str]:
         """Every known model, sorted."""
@@ -67,11 +82,22 @@ class Catalogue:
             return f"no version is loaded of: {', '.join(sorted(missing))}"
         return None if self._served else self.unready()
 
-    def install(self, served: ServedModel) -> None:
-        """Let `served` answer from now on; requests that hold the version before it end with that one."""
+    def install(self, lineup: Lineup, refused: Watch | None = None) -> None:
+        """Let `lineup` answer from now on; requests that hold the one before it end with that one.
+
+        `refused` tells of a challenger that should be in the lineup and could not be loaded.
+        """
+        watch = lineup.trial.watch if lineup.trial else refused
+        percent = lineup.trial.percent if lineup.trial else 0.0
+        trial = TrialStatus(watch.version, percent, watch.loaded) if watch else None
+        version = lineup.champion.version
         with self._lock:
-            self._served[served.name] = served
-            self._status[served.name] = ModelStatus(served.name, served.version, served.version, LoadState.CHAMPION)
+            self._served[lineup.name] = lineup
+            self._status[lineup.name] = ModelStatus(lineup.name, version, version, LoadState.CHAMPION, trial=trial)
+            if watch is None:
+                self._watches.pop(lineup.name, None)
+            else:
+                self._watches[lineup.name] = watch
 
     def want(self, model: str, version: str) -> None:
         """Note that `version` should serve, and is on its way."""

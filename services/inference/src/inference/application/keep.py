@@ -6,26 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from flywheel_schemas.events import ModelUpdated
-from flywheel_schemas.spec import SpecError, load_spec
-from flywheel_schemas.tokens import TokenKeys
+from flywheel_schemas.events import ModelUpdated, Variant
+from inference.application.bring import World, bring, place_of
 from inference.application.catalogue import Catalogue
-from inference.application.ports import (
-    Champions,
-    Copies,
-    ModelRefused,
-    OpensBoosters,
-    SourceUnavailable,
-    Watches,
-)
-from inference.application.served import ServedModel, make_served
-from inference.domain.claims import Artifact, Claim, claim_of, event_wins, registry_wins
+from inference.application.ports import ModelRefused, SourceUnavailable
+from inference.application.served import Lineup, ServedModel, Trial, in_role
+from inference.application.watch import Watch, refused
+from inference.domain.claims import Artifact, Claim, Contender, claim_of, event_wins, registry_wins
 from inference.domain.states import LoadState
 from telemetry import logging
 
 log = logging.get(__name__)
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
-SPEC_FILE, MODEL_FILE = "spec.yaml", "model.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +39,6 @@ class Asked:
 Message = Heard | Asked | None
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the keeper works with."""
-
-    champions: Champions
-    copies: Copies
-    boosters: OpensBoosters
-    watches: Watches
-    keys: TokenKeys
-
-
 class Keeper:
     """Runs in one thread of its own, so that claims are settled one after the other.
 
@@ -71,8 +52,12 @@ class Keeper:
         *,
         retry_s: float = 5.0,
         now_s: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_trip: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalogue = catalogue
+        self._now = now
+        self._on_trip = on_trip
         self._world = world
         self._retry_s = retry_s
         self._now_s = now_s
@@ -148,51 +133,82 @@ class Keeper:
                 self._settle(self._standing[model])
 
     def _settle(self, claim: Claim) -> None:
-        """Let the claimed version serve. Whatever goes wrong, what served before serves on."""
+        """Let the claimed versions serve. Whatever goes wrong, what served before serves on."""
         self._standing[claim.model] = claim
         self._owed.pop(claim.model, None)
-        if self._serves(claim):
+        champion = self._champion(claim)
+        if champion is None:
             return
+        trial = self._trial(claim, champion) if claim.contender else None
+        if isinstance(trial, Trial):
+            self._catalogue.install(Lineup(champion, trial))
+        else:
+            self._catalogue.install(Lineup(champion), trial)
+
+    def _champion(self, claim: Claim) -> ServedModel | None:
+        """The claimed champion, ready; None when it cannot be had now."""
+        known = self._loaded(claim.model, claim.version, claim.artifact)
+        if known is not None and known.variant == Variant.CHAMPION.value:
+            return known
         began = time.perf_counter()
-        self._catalogue.want(claim.model, claim.version)
+        if known is None:
+            self._catalogue.want(claim.model, claim.version)
         try:
-            served = self._bring(claim)
+            served = known or bring(self._world, place_of(self._world, claim), claim.at)
         except ModelRefused as exc:
             self._give_up(claim, LoadState.REFUSED, f"refused ({exc.kind}): {exc}", exc.kind)
+            return None
         except SourceUnavailable as exc:
-            self._owed[claim.model] = self._now_s() + self._retry_s
+            self._try_again(claim)
             self._give_up(claim, LoadState.UNAVAILABLE, str(exc), "unavailable")
-        else:
-            self._catalogue.install(served)
-            self._world.copies.remember(Claim(claim.model, claim.version, claim.at, served.artifact))
-            self._world.watches.swapped(claim.model, time.perf_counter() - began)
-            log.info("model_swapped", model=claim.model, version=claim.version)
+            return None
+        self._world.copies.remember(Claim(claim.model, claim.version, claim.at, served.artifact))
+        self._world.watches.swapped(claim.model, time.perf_counter() - began)
+        log.info("model_swapped", model=claim.model, version=claim.version)
+        return in_role(served, Variant.CHAMPION, self._world.keys)
 
-    def _serves(self, claim: Claim) -> bool:
-        served = self._catalogue.now(claim.model)
-        if served is None or served.version != claim.version:
-            return False
-        if claim.artifact is not None and claim.artifact.sha256 != served.artifact.sha256:
-            return False
-        self._catalogue.install(served)  # an earlier wish for another version is void
-        return True
-
-    def _bring(self, claim: Claim) -> ServedModel:
-        artifact = claim.artifact or self._find(claim)
-        folder = self._world.copies.bring(artifact)
+    def _trial(self, claim: Claim, champion: ServedModel) -> Trial | Watch:
+        """The contender, loaded before any traffic moves to it, or what is to be told of why it is not."""
+        assert claim.contender is not None  # noqa: S101 - asked for by _settle alone
+        contender = claim.contender
+        variant = Variant.CHALLENGER if contender.percent > 0.0 else Variant.SHADOW
         try:
-            spec = load_spec(folder / SPEC_FILE)
-        except SpecError as exc:
-            raise ModelRefused("misfit", f"its spec cannot be read: {exc}") from exc
-        booster = self._world.boosters.open(folder / MODEL_FILE)
-        try:
-            return make_served(artifact, claim.at, spec, booster, self._world.keys)
-        except (ValueError, RuntimeError) as exc:
-            raise ModelRefused("crashed", f"it failed on a first row: {exc}") from exc
+            served = self._contender(contender, claim, champion)
+        except (ModelRefused, SourceUnavailable) as exc:
+            if isinstance(exc, SourceUnavailable):
+                self._try_again(claim)
+            kind = exc.kind if isinstance(exc, ModelRefused) else "unavailable"
+            self._world.watches.refused(claim.model, kind)
+            log.error("challenger_not_loaded", model=claim.model, version=contender.version, reason=str(exc))
+            return refused(claim.model, contender.version, f"not loaded ({kind}): {exc}", self._now())
+        now = self._catalogue.now(claim.model)
+        known = now.trial.watch if now and now.trial and now.trial.challenger.version == contender.version else None
+        limit = served.spec.rollout.guardrails.error_rate_above
+        watch = known or Watch(claim.model, contender.version, limit, self._now())
+        watch.on_trip = self._on_trip
+        if known is None or (now and now.trial and now.trial.percent != contender.percent):
+            log.info("challenger_on_trial", model=claim.model, version=contender.version, percent=contender.percent)
+        return Trial(in_role(served, variant, self._world.keys), contender.percent, watch)
 
-    def _find(self, claim: Claim) -> Artifact:
-        copy = self._world.copies.find(claim.model, claim.version)
-        return copy or self._world.champions.find(claim.model, claim.version)
+    def _contender(self, contender: Contender, claim: Claim, champion: ServedModel) -> ServedModel:
+        served = self._loaded(claim.model, contender.version, contender.artifact) or bring(
+            self._world, contender.artifact, claim.at
+        )
+        if served.spec.features != champion.spec.features or served.spec.label != champion.spec.label:
+            raise ModelRefused("misfit", "its features or labels are not the champion's; promote it at once instead")
+        return served
+
+    def _loaded(self, model: str, version: str, artifact: Artifact | None) -> ServedModel | None:
+        """The version, if it is in memory with the very files that are meant."""
+        now = self._catalogue.now(model)
+        for served in now.members if now else ():
+            same = artifact is None or artifact.sha256 == served.artifact.sha256
+            if served.version == version and same:
+                return served
+        return None
+
+    def _try_again(self, claim: Claim) -> None:
+        self._owed[claim.model] = self._now_s() + self._retry_s
 
     def _give_up(self, claim: Claim, state: LoadState, problem: str, kind: str) -> None:
         self._catalogue.fail(claim.model, claim.version, state, problem)

@@ -1,6 +1,6 @@
-"""One version, ready to answer."""
+"""Versions that are ready to answer, and who of them does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -10,6 +10,7 @@ from flywheel_schemas.events import Variant
 from flywheel_schemas.spec import ModelSpec
 from flywheel_schemas.tokens import TokenKeys, TokenSigner
 from inference.application.ports import Booster, ModelRefused
+from inference.application.watch import Watch
 from inference.domain.claims import Artifact
 
 
@@ -35,6 +36,40 @@ class ServedModel:
     def version(self) -> str:
         """The version, as text."""
         return self.artifact.version
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """A challenger beside the champion: at 0 percent it answers aside (shadow), else for that share of the traffic."""
+
+    challenger: ServedModel
+    percent: float
+    watch: Watch
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Lineup:
+    """Who answers for one model. Replaced as a whole, so that no request sees half of a change."""
+
+    champion: ServedModel
+    trial: Trial | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.champion.name
+
+    @property
+    def members(self) -> tuple[ServedModel, ...]:
+        """Every version in memory for this model."""
+        return (self.champion, self.trial.challenger) if self.trial else (self.champion,)
+
+
+def in_role(served: ServedModel, variant: Variant, keys: TokenKeys) -> ServedModel:
+    """The same loaded version, answering as `variant`."""
+    if served.variant == variant.value:
+        return served
+    return replace(served, variant=variant.value, signer=keys.signer(served.name, served.version, variant.value))
 
 
 def make_served(artifact: Artifact, since: datetime, spec: ModelSpec, booster: Booster, keys: TokenKeys) -> ServedModel:

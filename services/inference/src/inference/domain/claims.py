@@ -1,9 +1,9 @@
-"""Which version should serve a model, when registry, events and the copy on disk each say something."""
+"""Which versions should serve a model, when registry, events and the copy on disk each say something."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel_schemas.events import ModelAction, ModelUpdated
+from flywheel_schemas.events import ChallengerState, ModelAction, ModelUpdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +17,35 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Contender:
+    """A version on trial beside the champion. At 0 percent it answers aside only (shadow)."""
+
+    artifact: Artifact
+    percent: float
+
+    @property
+    def version(self) -> str:
+        """The version, as text."""
+        return self.artifact.version
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """`version` of `model` is the champion since `at`. `artifact` is None where the claim does not name its place."""
+    """`version` of `model` is the champion since `at`, and `contender` is on trial beside it.
+
+    `artifact` is None where the claim does not name the champion's place. `sequence` orders claims that have one.
+    """
 
     model: str
     version: str
     at: datetime
     artifact: Artifact | None
+    contender: Contender | None = None
+    sequence: int | None = None
 
 
 def claim_of(event: ModelUpdated) -> Claim | None:
-    """Who is champion after `event`; None when it does not say (a registered or rejected version alone)."""
+    """Who serves after `event`; None when it does not say (a registered or rejected version alone)."""
     champion = event.champion
     if champion is None and event.action is ModelAction.PROMOTED:
         champion = event.model_version
@@ -35,7 +53,8 @@ def claim_of(event: ModelUpdated) -> Claim | None:
         champion = event.previous_version
     if champion is None:
         return None
-    return Claim(event.model, champion, event.occurred_at, _artifact_of(champion, event))
+    place = _artifact_of(champion, event)
+    return Claim(event.model, champion, event.occurred_at, place, _contender_of(event), event.sequence)
 
 
 def _artifact_of(champion: str, event: ModelUpdated) -> Artifact | None:
@@ -46,19 +65,37 @@ def _artifact_of(champion: str, event: ModelUpdated) -> Artifact | None:
     return None
 
 
+def _contender_of(event: ModelUpdated) -> Contender | None:
+    uri, sha256 = event.challenger_artifact_uri, event.challenger_artifact_sha256
+    if event.challenger is None or not uri or not sha256:
+        return None
+    answers = event.challenger_state is ChallengerState.CANARY
+    percent = (event.challenger_traffic_percent or 0.0) if answers else 0.0
+    return Contender(Artifact(event.model, event.challenger, uri, sha256), percent)
+
+
 def registry_wins(claim: Claim, *, last_seen: str | None, standing: Claim | None) -> bool:
     """Whether what the registry says now replaces what stands.
 
-    The registry is asked rarely and told of a rollback late when it is away, so what it has said before does not
-    override an event. It wins when it says something new, or, heard for the first time, something younger.
+    Of two numbered claims the later transition wins. Else: the registry is asked rarely and told of a rollback late
+    when it is away, so what it has said before does not override an event. It wins when it says something new, or,
+    heard for the first time, something younger.
     """
-    if standing is None or standing.version == claim.version:
+    if standing is None:
         return True
+    if claim.sequence is not None and standing.sequence is not None:
+        return claim.sequence >= standing.sequence
+    if standing.version == claim.version:
+        return standing.sequence is None
     if last_seen is not None:
         return claim.version != last_seen
     return claim.at >= standing.at
 
 
 def event_wins(claim: Claim, *, live: bool, standing: Claim | None) -> bool:
-    """Whether an event replaces what stands: always when it has just happened, else when it is not older."""
-    return live or standing is None or claim.at >= standing.at
+    """Whether an event replaces what stands: never one of an earlier transition, always what has just happened."""
+    if standing is None:
+        return True
+    if claim.sequence is not None and standing.sequence is not None:
+        return claim.sequence >= standing.sequence
+    return live or claim.at >= standing.at

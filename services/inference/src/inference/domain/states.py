@@ -10,19 +10,42 @@ class LoadState(StrEnum):
 
     LOADING = "loading"
     CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    SHADOW = "shadow"
     REFUSED = "refused"
     UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
+class TrialStatus:
+    """The version on trial beside the champion, and why it does not answer (`problem`)."""
+
+    version: str
+    percent: float
+    loaded: bool
+    problem: str | None = None
+
+    @property
+    def state(self) -> LoadState:
+        """Whether it answers, answers aside, or was refused."""
+        if not self.loaded:
+            return LoadState.REFUSED
+        return LoadState.CHALLENGER if self.percent > 0.0 else LoadState.SHADOW
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """What should serve a model (`wanted`), what does (`serving`), and why they differ (`problem`)."""
+    """What should serve a model (`wanted`), what does (`serving`), and why they differ (`problem`).
+
+    A challenger that cannot be loaded is no reason for a replica to be unready.
+    """
 
     model: str
     wanted: str | None = None
     serving: str | None = None
     state: LoadState | None = None
     problem: str | None = None
+    trial: TrialStatus | None = None
 
     @property
     def complaint(self) -> str | None:

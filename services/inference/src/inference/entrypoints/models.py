@@ -19,7 +19,7 @@ class VersionDocument(BaseModel):
     state: LoadState
     traffic_percent: float
     loaded: bool
-    reason: str | None = Field(None, description="Why it is not loaded.")
+    reason: str | None = Field(None, description="Why it is not loaded, or does not answer.")
 
 
 class ModelDocument(BaseModel):
@@ -59,16 +59,33 @@ def router(catalogue: Catalogue) -> APIRouter:
 def _document(catalogue: Catalogue, model: str) -> ModelDocument:
     status = catalogue.status(model)
     return ModelDocument(
-        name=model, task=catalogue.task(model), champion=status.serving, challenger=None, versions=_versions(status)
+        name=model,
+        task=catalogue.task(model),
+        champion=status.serving,
+        challenger=status.trial.version if status.trial else None,
+        versions=_versions(status),
     )
 
 
 def _versions(status: ModelStatus) -> list[VersionDocument]:
     found = []
+    trial = status.trial
     if status.serving is not None:
+        percent = 100.0 - (trial.percent if trial and not trial.problem else 0.0)
         found.append(
             VersionDocument(
-                version=status.serving, state=LoadState.CHAMPION, traffic_percent=100.0, loaded=True, reason=None
+                version=status.serving, state=LoadState.CHAMPION, traffic_percent=percent, loaded=True, reason=None
+            )
+        )
+    if trial is not None:
+        percent = 0.0 if trial.problem else trial.percent
+        found.append(
+            VersionDocument(
+                version=trial.version,
+                state=trial.state,
+                traffic_percent=percent,
+                loaded=trial.loaded,
+                reason=trial.problem,
             )
         )
     if status.wanted is not None and (status.wanted != status.serving or status.problem):

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from http_api import body, json_body
 from http_api.problems import Problem, ProblemError
 from inference.application.answer import Question
-from inference.application.served import ServedModel
+from inference.application.served import Lineup, ServedModel
 from inference.entrypoints import tensors
 from inference.entrypoints.predict import MAX_BODY_BYTES, Desk
 from inference.entrypoints.tensors import InputError, Json
@@ -62,7 +62,7 @@ class _Protocol:
         served = self._served(request)
         return {
             "name": served.name,
-            "versions": [served.version],
+            "versions": [each.version for each in self._desk.lineup(served.name).members],
             "platform": "lightgbm",
             "inputs": tensors.input_metadata(served.spec),
             "outputs": tensors.output_metadata(served.spec),
@@ -75,36 +75,48 @@ class _Protocol:
     async def infer(self, request: Request) -> Json:
         started_s = time.perf_counter()
         self._desk.keys.authenticate(request.headers).require("predict")
-        served = self._served(request)
+        lineup = self._lineup(request)
         with self._desk.gate:
             body.require_media_type(request, (body.JSON, "application/octet-stream"))
             raw = await body.read(request, MAX_BODY_BYTES)
             traceparent = tracing.continue_trace(request.headers.get("traceparent"))
             aside = len(raw) > self._desk.inline_bytes
-            reply: Json = await self._desk.run(aside, self._infer, served, raw, traceparent, started_s)
+            reply: Json = await self._desk.run(aside, self._infer, lineup, raw, traceparent, started_s)
         return reply
 
-    def _infer(self, served: ServedModel, raw: bytes, traceparent: str, started_s: float) -> Json:
+    def _infer(self, lineup: Lineup, raw: bytes, traceparent: str, started_s: float) -> Json:
         asked = json_body.parse_strict(raw)
         if not isinstance(asked, dict):
             raise InputError("the body is an object with inputs")
-        rows = tensors.rows_of(asked.get("inputs"), served.schema)
+        champion = lineup.champion
+        rows = tensors.rows_of(asked.get("inputs"), champion.schema)
         question = Question(rows, _user_id(asked.get("parameters")), traceparent, started_s)
-        answers = self._desk.answer.answer(served, question)
+        answers = self._desk.answer.answer(lineup, question)
         reply: Json = {
-            "model_name": served.name,
-            "model_version": served.version,
-            "outputs": tensors.outputs_of(answers, served.spec, asked.get("outputs")),
+            "model_name": champion.name,
+            "model_version": answers[0].model_version,
+            "outputs": tensors.outputs_of(answers, champion.spec, asked.get("outputs")),
         }
         return {"id": asked["id"], **reply} if "id" in asked else reply
 
     def _served(self, request: Request) -> ServedModel:
-        served = self._desk.served(request.path_params["model"])
-        wanted = request.path_params.get("version", served.version)
-        if wanted != served.version:
-            detail = f"version {wanted} of {served.name} is not loaded; version {served.version} is"
-            raise ProblemError(Problem(404, "Not Found", detail))
-        return served
+        """The version that the path names, else the champion."""
+        lineup = self._desk.lineup(request.path_params["model"])
+        wanted = request.path_params.get("version")
+        if wanted is None:
+            return lineup.champion
+        for served in lineup.members:
+            if served.version == wanted:
+                return served
+        loaded = " and ".join(served.version for served in lineup.members)
+        detail = f"version {wanted} of {lineup.name} is not loaded; version {loaded} is"
+        raise ProblemError(Problem(404, "Not Found", detail))
+
+    def _lineup(self, request: Request) -> Lineup:
+        """Who answers: everybody for their share, or the one version that the path names."""
+        if "version" not in request.path_params:
+            return self._desk.lineup(request.path_params["model"])
+        return Lineup(self._served(request))
 
 
 def _user_id(parameters: Any) -> str | None:

@@ -17,7 +17,7 @@ from http_api.keys import ApiKeys
 from http_api.problems import FieldError, Problem, ProblemError
 from inference.application.answer import Answer, AnswerQuestions, Question
 from inference.application.catalogue import Catalogue, NotServed, UnknownModel
-from inference.application.served import ServedModel
+from inference.application.served import Lineup
 from inference.entrypoints.requests import decoder_of
 from telemetry import logging, tracing
 
@@ -67,10 +67,10 @@ class Desk:
     pool: ThreadPoolExecutor
     inline_bytes: int = 64 * 1024
 
-    def served(self, model: str) -> ServedModel:
-        """The version that answers. Raises ProblemError 404 or 503."""
+    def lineup(self, model: str) -> Lineup:
+        """Who answers. Raises ProblemError 404 or 503."""
         try:
-            return self.catalogue.serving(model)
+            return self.catalogue.lineup(model)
         except UnknownModel as exc:
             raise ProblemError(unknown(model)) from exc
         except NotServed as exc:
@@ -117,13 +117,13 @@ class FrontDoor:
         desk = self._desk
         headers: dict[bytes, bytes] = dict(scope["headers"])
         _authorize(desk.keys, headers)
-        served = desk.served(model)
+        lineup = desk.lineup(model)
         explain = _explain(scope["query_string"])
         with desk.gate:
             raw = await _body(headers, receive)
             traceparent = tracing.continue_trace(_text(headers, b"traceparent"))
             aside = explain or len(raw) > desk.inline_bytes
-            body = await desk.run(aside, self._reply, served, raw, explain, traceparent, started_s)
+            body = await desk.run(aside, self._reply, lineup, raw, explain, traceparent, started_s)
         await send(
             {
                 "type": "http.response.start",
@@ -136,10 +136,10 @@ class FrontDoor:
         )
         await send({"type": "http.response.body", "body": body})
 
-    def _reply(self, served: ServedModel, raw: bytes, explain: bool, traceparent: str, started_s: float) -> bytes:
-        rows, user_id = decoder_of(served.schema).decode(raw)
+    def _reply(self, lineup: Lineup, raw: bytes, explain: bool, traceparent: str, started_s: float) -> bytes:
+        rows, user_id = decoder_of(lineup.champion.schema).decode(raw)
         question = Question(rows, user_id, traceparent, started_s, explain)
-        return _encode(_Reply(self._desk.answer.answer(served, question)))
+        return _encode(_Reply(self._desk.answer.answer(lineup, question)))
 
 
 def _authorize(keys: ApiKeys, headers: dict[bytes, bytes]) -> None:
