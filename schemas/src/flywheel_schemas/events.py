@@ -179,7 +179,8 @@ class Feedback(_FeedbackFields):
 
     `event_id` is the idempotency key. `model_version`, `variant`, `predicted` and `audited`
     come from a verified feedback token. A user travels as `user_hash` (keyed, 32 hex digits);
-    a producer that has no key may send `user_id`, which is hashed before it is stored.
+    a producer that has no key may send `user_id`, which is hashed before it is stored. `key_id`
+    is the API key that posted it, where keys are in use.
     """
 
     event_id: UUID
@@ -188,6 +189,7 @@ class Feedback(_FeedbackFields):
     occurred_at: Moment
     received_at: Moment
     user_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
+    key_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     model_version: Annotated[str, StringConstraints(max_length=64)] | None = None
     variant: Variant | None = None
     predicted: Label | None = None

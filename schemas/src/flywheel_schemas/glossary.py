@@ -14,6 +14,7 @@ MEANING: dict[str, str] = {
     "comment": "Free text for people.",
     "user_id": "Who gives the feedback, as the application knows them. Stored only as a keyed hash.",
     "user_hash": "Keyed hash that stands for the user.",
+    "key_id": "Public id of the API key that posted it; absent where no keys are in use.",
     "source": "Where it comes from, such as an application's name.",
     "occurred_at": "When it happened, by the clock of whoever reports it.",
     "received_at": "When the server received it, by the server's clock.",

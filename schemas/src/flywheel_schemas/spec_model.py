@@ -34,6 +34,7 @@ RESERVED_COLUMNS = frozenset(
         "rating",
         "comment",
         "user_hash",
+        "key_id",
         "kind",
         "source",
         "occurred_at",

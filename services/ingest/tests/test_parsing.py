@@ -14,13 +14,14 @@ from flywheel_schemas.tokens import FeedbackToken, TokenKeys
 from http_api.problems import ProblemError
 from ingest.application.accepting import Desk, TokenPolicy
 from ingest.domain.refusals import Refused
-from ingest.domain.submission import FeedbackEvent
+from ingest.domain.submission import Arrival, FeedbackEvent
 from ingest.entrypoints import parsing
 from ingest.entrypoints.intake import Intake
 
 from .conftest import DELAYS, EVENT_ID, FLIGHTS, PREDICTION_ID, SECRET, Models, example
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ARRIVAL = Arrival(NOW, None)
 KEYS = TokenKeys(SECRET)
 MODELS = Models(FLIGHTS, DELAYS)
 DESK = Desk(MODELS, KEYS, TokenPolicy(required=False, max_age_s=3600.0))
@@ -104,8 +105,8 @@ def same(one: object, other: object, raw: bytes) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(RAWS)
 def test_both_ways_accept_and_refuse_the_same_and_give_the_same_event(raw):
-    by_both = outcome(lambda: INTAKE.take(raw, NOW))
-    by_care = outcome(lambda: DESK.accept(parsing.careful(raw, MODELS.get), NOW))
+    by_both = outcome(lambda: INTAKE.take(raw, ARRIVAL))
+    by_care = outcome(lambda: DESK.accept(parsing.careful(raw, MODELS.get), ARRIVAL))
     assert same(by_both, by_care, raw)
 
 
@@ -119,7 +120,7 @@ def test_what_the_quick_way_reads_the_careful_way_reads_alike(raw):
         except Refused:
             # Rules that bind fields together are the desk's for the quick way.
             with pytest.raises(Refused):
-                DESK.accept(quick, NOW)
+                DESK.accept(quick, ARRIVAL)
             return
         careful.source = None if "source" not in json.loads(raw) else careful.source
         assert msgspec.structs.asdict(quick) == msgspec.structs.asdict(careful)
@@ -156,7 +157,7 @@ def test_the_feedback_that_clients_usually_send_goes_the_quick_way(changes):
         raw = json.dumps(example(**changes), separators=separators).encode()
         quick = parsing.quick(raw)
         assert quick is not None
-        assert DESK.accept(quick, NOW)
+        assert DESK.accept(quick, ARRIVAL)
 
 
 def test_the_published_event_has_the_fields_of_the_contract_and_no_other():
@@ -166,4 +167,4 @@ def test_the_published_event_has_the_fields_of_the_contract_and_no_other():
 
 def test_an_event_id_in_another_spelling_becomes_the_usual_one():
     raw = json.dumps(example(event_id="urn:uuid:" + EVENT_ID.upper())).encode()
-    assert DESK.accept(parsing.careful(raw, MODELS.get), NOW).event_id == str(UUID(EVENT_ID))
+    assert DESK.accept(parsing.careful(raw, MODELS.get), ARRIVAL).event_id == str(UUID(EVENT_ID))

@@ -29,6 +29,27 @@ async def test_feedback_is_thanked_for_and_published_with_what_the_server_knows(
     assert b"alice" not in service.publishing.events[0].value
 
 
+async def test_the_key_that_posted_it_is_published_and_nobody_may_claim_another(make_service, keys_file):
+    text, entry = key_file.create(keys_file, ["feedback:write"])
+    service = make_service(keys_file=keys_file)
+    bearer = {"authorization": f"Bearer {text}"}
+    assert (await service.post(example(), headers=bearer)).status_code == 202
+    batch = await service.client.post("/v1/feedback/batch", json=[example()], headers=bearer)
+    assert batch.status_code == 202
+    assert [event.key_id for event in service.publishing.feedback] == [entry.id, entry.id]
+    refused = await service.post(example(key_id="0" * 12), headers=bearer)
+    assert (refused.status_code, refused.json()["errors"]) == (
+        422,
+        [{"detail": "key_id is filled in by the server; leave it out", "pointer": "/key_id"}],
+    )
+
+
+async def test_without_keys_no_key_is_named(service):
+    await service.post(example())
+    assert service.publishing.feedback[0].key_id is None
+    assert b"key_id" not in service.publishing.events[0].value
+
+
 async def test_an_event_id_is_made_where_none_is_sent(service):
     told = (await service.post(example())).json()
     assert UUID(told["event_id"]).version == 4

@@ -53,6 +53,7 @@ def feedback(spec: ModelSpec) -> pa.Schema:
             ("rating", pa.int32()),
             ("comment", pa.string()),
             ("user_hash", pa.string()),
+            ("key_id", pa.string()),
             ("kind", pa.string()),
             ("source", pa.string()),
             ("occurred_at", TIMESTAMP),

@@ -1,7 +1,6 @@
 """Taking feedback: believe the token, know the model, check the fields, make the event."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import uuid4
 
 import msgspec
@@ -11,7 +10,7 @@ from ingest.application.ports import Accepted, Models
 from ingest.domain import rules
 from ingest.domain.enrichment import enriched
 from ingest.domain.refusals import DoesNotFit, TokenMissing, TokenRefused, UnknownModel, Violation
-from ingest.domain.submission import Submission
+from ingest.domain.submission import Arrival, Submission
 
 _MODEL_MISSING = Violation("/model", "model is missing: name the model, or send the prediction's feedback_token")
 _encode = msgspec.json.Encoder().encode
@@ -33,9 +32,9 @@ class Desk:
         self._keys = keys
         self._policy = policy
 
-    def accept(self, submission: Submission, now: datetime) -> Accepted:
+    def accept(self, submission: Submission, arrival: Arrival) -> Accepted:
         """The event to publish. Raises Refused; the same submission is refused or accepted whoever parsed it."""
-        token = self._token(submission, now)
+        token = self._token(submission, arrival)
         name = submission.model if token is None else token.model
         if name is None:
             raise DoesNotFit([_MODEL_MISSING])
@@ -46,14 +45,15 @@ class Desk:
             raise DoesNotFit(found)
         event_id = str(submission.event_id or uuid4())
         user_hash = None if submission.user_id is None else self._keys.user_hash(submission.user_id)
-        return Accepted(event_id, name, _encode(enriched(submission, token, event_id, user_hash, now)))
+        return Accepted(event_id, name, _encode(enriched(submission, token, event_id, user_hash, arrival)))
 
-    def _token(self, submission: Submission, now: datetime) -> FeedbackToken | None:
+    def _token(self, submission: Submission, arrival: Arrival) -> FeedbackToken | None:
         if submission.feedback_token is None:
             if self._policy.required:
                 raise TokenMissing(submission.kind)
             return None
         try:
-            return self._keys.verify(submission.feedback_token, now_s=now.timestamp(), max_age_s=self._policy.max_age_s)
+            now_s = arrival.received_at.timestamp()
+            return self._keys.verify(submission.feedback_token, now_s=now_s, max_age_s=self._policy.max_age_s)
         except TokenError as error:
             raise TokenRefused(str(error)) from error

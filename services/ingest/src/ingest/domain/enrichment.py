@@ -1,13 +1,11 @@
 """From what a client sent to the event that is published."""
 
-from datetime import datetime
-
 from flywheel_schemas.tokens import FeedbackToken
-from ingest.domain.submission import FeedbackEvent, Submission
+from ingest.domain.submission import Arrival, FeedbackEvent, Submission
 
 
 def enriched(
-    submission: Submission, token: FeedbackToken | None, event_id: str, user_hash: str | None, received_at: datetime
+    submission: Submission, token: FeedbackToken | None, event_id: str, user_hash: str | None, arrival: Arrival
 ) -> FeedbackEvent:
     """The event of a `submission` without violations.
 
@@ -23,9 +21,10 @@ def enriched(
         rating=submission.rating,
         comment=submission.comment,
         user_hash=user_hash,
+        key_id=arrival.key_id,
         source=submission.source or "api",
-        occurred_at=submission.occurred_at or received_at,
-        received_at=received_at,
+        occurred_at=submission.occurred_at or arrival.received_at,
+        received_at=arrival.received_at,
     )
     if token is not None:  # else the submission names its model
         event.model = token.model

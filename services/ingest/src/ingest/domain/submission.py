@@ -5,7 +5,7 @@ less, never more: what they refuse, the contract decides.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -34,6 +34,13 @@ class Submission(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=Fa
     occurred_at: datetime | None = None
 
 
+class Arrival(NamedTuple):
+    """When feedback came in, and by which API key (None where no keys are in use)."""
+
+    received_at: datetime
+    key_id: str | None
+
+
 class FeedbackEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """feedback v1 as it is published: what was sent, less the token and the user's id, plus what the server knows."""
 
@@ -46,6 +53,7 @@ class FeedbackEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     rating: int | None = None
     comment: str | None = None
     user_hash: str | None = None
+    key_id: str | None = None
     model_version: str | None = None
     variant: str | None = None
     predicted: str | float | None = None

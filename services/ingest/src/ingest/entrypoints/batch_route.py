@@ -18,6 +18,7 @@ from http_api.problems import Problem
 from ingest.application.ports import Accepted, NotPublished, Publishing
 from ingest.domain.limits import MAX_BATCH_BYTES
 from ingest.domain.refusals import UnknownModel
+from ingest.domain.submission import Arrival
 from ingest.entrypoints import splitting, statuses
 from ingest.entrypoints.intake import Intake
 from ingest.entrypoints.measures import TALLY
@@ -53,23 +54,24 @@ class BatchRoute:
         """202 all were accepted, 207 some, 422 none; 413, 429 or 503 for the whole."""
         parent = request.headers.get("traceparent")
         try:
-            self._keys.authenticate(request.headers).require("feedback:write")
+            principal = self._keys.authenticate(request.headers)
+            principal.require("feedback:write")
             media_type = body.require_media_type(request, MEDIA_TYPES)
             raw = await body.read(request, MAX_BATCH_BYTES)
             with tracing.span(f"POST {PATH}", kind=tracing.SpanKind.SERVER, parent=parent):
-                response = await self._take(raw, lines=media_type != body.JSON)
+                response = await self._take(raw, principal.key_id, lines=media_type != body.JSON)
         except statuses.FAILURES as failure:
             TALLY.refused(statuses.reason_of(failure))
             response = problems.response(statuses.problem_of(failure), PATH)
         TALLY.answered(PATH, response.status_code)
         return response
 
-    async def _take(self, raw: bytes, *, lines: bool) -> Response:
-        now = datetime.now(UTC)
-        outcomes = await self._check(await _split(raw, lines=lines), now)
+    async def _take(self, raw: bytes, key_id: str | None, *, lines: bool) -> Response:
+        arrival = Arrival(datetime.now(UTC), key_id)
+        outcomes = await self._check(await _split(raw, lines=lines), arrival)
         accepted = [each for each in outcomes if isinstance(each, Accepted)]
         begun = perf_counter()
-        failed = await self._publishing.publish_all(accepted, now, tracing.current_traceparent())
+        failed = await self._publishing.publish_all(accepted, arrival.received_at, tracing.current_traceparent())
         TALLY.published_in(perf_counter() - begun)
         if failed:
             outcomes = [
@@ -81,17 +83,17 @@ class BatchRoute:
         _count(outcomes)
         return _answer(outcomes)
 
-    async def _check(self, batch: splitting.Batch, now: datetime) -> list[Outcome]:
+    async def _check(self, batch: splitting.Batch, arrival: Arrival) -> list[Outcome]:
         outcomes: list[Outcome] = []
         turn_ends, looked = perf_counter() + _TURN_S, False
         for raw, quick in zip(batch.raws, batch.quick, strict=True):
             try:
-                outcomes.append(self._intake.decide(raw, quick, now))
+                outcomes.append(self._intake.decide(raw, quick, arrival))
             except statuses.FAILURES as failure:
                 if isinstance(failure, UnknownModel) and not looked:
                     looked = True
                     await self._intake.look_for_models()
-                    outcomes.append(self._once_more(raw, now))
+                    outcomes.append(self._once_more(raw, arrival))
                 else:
                     outcomes.append(Refusal(failure, _claimed_id(raw)))
             if perf_counter() > turn_ends:
@@ -99,9 +101,9 @@ class BatchRoute:
                 turn_ends = perf_counter() + _TURN_S
         return outcomes
 
-    def _once_more(self, raw: bytes, now: datetime) -> Outcome:
+    def _once_more(self, raw: bytes, arrival: Arrival) -> Outcome:
         try:
-            return self._intake.take(raw, now)
+            return self._intake.take(raw, arrival)
         except statuses.FAILURES as failure:
             return Refusal(failure, _claimed_id(raw))
 

@@ -10,6 +10,7 @@ from http_api.keys import ApiKeys
 from ingest.application.ports import Publishing
 from ingest.domain.limits import MAX_EVENT_BYTES
 from ingest.domain.refusals import UnknownModel
+from ingest.domain.submission import Arrival
 from ingest.entrypoints import statuses
 from ingest.entrypoints.intake import Intake
 from ingest.entrypoints.measures import TALLY
@@ -45,16 +46,16 @@ class FeedbackRoute:
     async def _answer(self, head: Head, traceparent: str, receive: Receive, send: Send) -> None:
         event = None
         try:
-            self._check(head)
+            key_id = self._check(head)
             raw = await body.receive_all(receive, MAX_EVENT_BYTES, head.get(b"content-length"), b"expect" in head)
-            now = datetime.now(UTC)
+            arrival = Arrival(datetime.now(UTC), key_id)
             try:
-                event = self._intake.take(raw, now)
+                event = self._intake.take(raw, arrival)
             except UnknownModel:  # it may have been added this moment
                 await self._intake.look_for_models()
-                event = self._intake.take(raw, now)
+                event = self._intake.take(raw, arrival)
             begun = perf_counter()
-            await self._publishing.publish(event, now, traceparent)
+            await self._publishing.publish(event, arrival.received_at, traceparent)
             TALLY.published_in(perf_counter() - begun)
         except statuses.FAILURES as failure:
             await _refuse(failure, None if event is None else event.event_id, receive, send)
@@ -65,13 +66,15 @@ class FeedbackRoute:
         await send({"type": "http.response.start", "status": 202, "headers": list(_HEADERS)})
         await send({"type": "http.response.body", "body": _BEFORE_ID + event.event_id.encode() + _AFTER_ID})
 
-    def _check(self, head: Head) -> None:
-        """Raises ProblemError 401, 403 or 415 for somebody, or a body, that may not post here."""
+    def _check(self, head: Head) -> str | None:
+        """The API key's id. Raises ProblemError 401, 403 or 415 for somebody, or a body, that may not post here."""
         credentials = head.get(b"authorization") or head.get(b"x-api-key")
-        self._keys.authenticate_text(_text(credentials)).require("feedback:write")
+        principal = self._keys.authenticate_text(_text(credentials))
+        principal.require("feedback:write")
         content_type = head.get(b"content-type")
         if content_type != b"application/json" or b"content-encoding" in head:
             body.check_media_type(_text(content_type), _text(head.get(b"content-encoding")), (body.JSON,))
+        return principal.key_id
 
 
 async def _refuse(failure: statuses.Failure, event_id: str | None, receive: Receive, send: Send) -> None:

@@ -1,7 +1,6 @@
 """One event's bytes through parsing and the desk, for single feedback and for batches alike."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 from http_api.body import too_large
 from http_api.problems import ProblemError
@@ -9,7 +8,7 @@ from ingest.application.accepting import Desk
 from ingest.application.ports import Accepted
 from ingest.domain.limits import MAX_EVENT_BYTES
 from ingest.domain.refusals import Refused
-from ingest.domain.submission import Submission
+from ingest.domain.submission import Arrival, Submission
 from ingest.entrypoints import parsing
 
 
@@ -20,17 +19,17 @@ class Intake:
         self._desk = desk
         self.look_for_models = look_for_models
 
-    def take(self, raw: bytes, now: datetime) -> Accepted:
+    def take(self, raw: bytes, arrival: Arrival) -> Accepted:
         """The event to publish. Raises Refused or ProblemError."""
-        return self.decide(raw, parsing.quick(raw) if len(raw) <= MAX_EVENT_BYTES else None, now)
+        return self.decide(raw, parsing.quick(raw) if len(raw) <= MAX_EVENT_BYTES else None, arrival)
 
-    def decide(self, raw: bytes, quick: Submission | None, now: datetime) -> Accepted:
+    def decide(self, raw: bytes, quick: Submission | None, arrival: Arrival) -> Accepted:
         """As `take`, where the quick way has been tried: `quick` is what it found in `raw`."""
         if len(raw) > MAX_EVENT_BYTES:
             raise ProblemError(too_large(MAX_EVENT_BYTES))
         if quick is not None:
             try:
-                return self._desk.accept(quick, now)
+                return self._desk.accept(quick, arrival)
             except Refused:
                 pass  # the careful way decides, and explains
-        return self._desk.accept(parsing.careful(raw, self._desk.models.get), now)
+        return self._desk.accept(parsing.careful(raw, self._desk.models.get), arrival)

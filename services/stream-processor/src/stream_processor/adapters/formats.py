@@ -101,6 +101,7 @@ class FeedbackFormat(_Format):
                 "rating": rating,
                 "comment": pa.array(parts["comment"], pa.string()),
                 "user_hash": hashes,
+                "key_id": pa.array(parts["key_id"], pa.string()),
                 "kind": kind,
                 "source": pa.array(parts["source"], pa.string()),
                 "occurred_at": occurred,

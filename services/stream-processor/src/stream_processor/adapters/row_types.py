@@ -11,6 +11,7 @@ from stream_processor.domain.routing import ModelRules
 _Uuid = Annotated[str, msgspec.Meta(min_length=36, max_length=36)]
 _Time = Annotated[str, msgspec.Meta(min_length=20, max_length=27)]
 _Hash = Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
+_KeyId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Source = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Version = Annotated[str, msgspec.Meta(max_length=64)]
 _Comment = Annotated[str, msgspec.Meta(max_length=2000)]
@@ -58,6 +59,7 @@ def feedback_fields(rules: ModelRules) -> list[_Field]:
         ("rating", _or_none(_Rating), None),
         ("comment", _or_none(_Comment), None),
         ("user_hash", _or_none(_Hash), None),
+        ("key_id", _or_none(_KeyId), None),
     ]
 
 
@@ -79,7 +81,8 @@ def prediction_fields(rules: ModelRules) -> list[_Field]:
 
 
 FEEDBACK = ("event_id", "kind", "source", "occurred_at", "received_at", "features", "label", "predicted",
-             "prediction_id", "model_version", "variant", "audited", "rating", "comment", "user_hash")  # fmt: skip
+             "prediction_id", "model_version", "variant", "audited", "rating", "comment", "user_hash",
+             "key_id")  # fmt: skip
 PREDICTION = ("prediction_id", "model_version", "variant", "features", "label", "audited", "occurred_at",
                "latency_ms", "scores", "user_hash")  # fmt: skip
 
