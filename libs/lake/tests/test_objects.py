@@ -74,3 +74,9 @@ def test_half_a_pair_of_keys_is_refused(monkeypatch):
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
     with pytest.raises(ValidationError, match="AWS_SECRET_ACCESS_KEY"):
         LakeSettings(LAKE_URI="s3://b/p", AWS_ACCESS_KEY_ID="a")
+
+
+def test_the_age_of_an_object_counts_from_its_last_write(lake):
+    assert lake.objects.age_s("aged") is None
+    lake.objects.put("aged", b"x")
+    assert lake.objects.age_s("aged") < 5.0

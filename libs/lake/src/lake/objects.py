@@ -3,8 +3,10 @@
 import builtins
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +44,12 @@ class Objects(Protocol):
 
     def size(self, key: str) -> int | None:
         """The content's length in bytes, or None where there is no such key."""
+
+    def age_s(self, key: str) -> float | None:
+        """Seconds since the object was last written, by the store's own clock; None where there is no such key.
+
+        S3 counts whole seconds.
+        """
 
     def list(self, prefix: str) -> builtins.list[str]:
         """All keys that begin with `prefix`, sorted."""
@@ -99,13 +107,16 @@ class S3Objects(Objects):
 
     @override
     def size(self, key: str) -> int | None:
-        with self._reaching(key):
-            try:
-                return int(self._client.head_object(Bucket=self._bucket, Key=self._full(key))["ContentLength"])
-            except ClientError as exc:
-                if _code(exc) in _ABSENT:
-                    return None
-                raise
+        head = self._head(key)
+        return None if head is None else int(head["ContentLength"])
+
+    @override
+    def age_s(self, key: str) -> float | None:
+        head = self._head(key)
+        if head is None:
+            return None
+        now = parsedate_to_datetime(head["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return max(0.0, float((now - head["LastModified"]).total_seconds()))
 
     @override
     def list(self, prefix: str) -> builtins.list[str]:
@@ -141,6 +152,15 @@ class S3Objects(Objects):
                 if _code(exc) not in _ABSENT | {"NoSuchBucket"}:
                     raise
                 self._client.create_bucket(Bucket=self._bucket)
+
+    def _head(self, key: str) -> Any:
+        with self._reaching(key):
+            try:
+                return self._client.head_object(Bucket=self._bucket, Key=self._full(key))
+            except ClientError as exc:
+                if _code(exc) in _ABSENT:
+                    return None
+                raise
 
     def _put_new(self, key: str, body: Any) -> bool:
         with self._reaching(key):
@@ -208,6 +228,11 @@ class FolderObjects(Objects):
     def size(self, key: str) -> int | None:
         path = self._root / key
         return path.stat().st_size if path.is_file() else None
+
+    @override
+    def age_s(self, key: str) -> float | None:
+        path = self._root / key
+        return max(0.0, time.time() - path.stat().st_mtime) if path.is_file() else None
 
     @override
     def list(self, prefix: str) -> builtins.list[str]:
