@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done)
 
-.PHONY: help setup up down status scale demo test chaos bench lint fmt schemas
+.PHONY: help setup up down status scale demo test chaos bench lint fmt schemas web
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,8 @@ scale: $(INSTALLED) ## Run N of a service: make scale SERVICE=stream-processor N
 demo: setup ## The whole loop on real flights, with a report (MONTHS=3 for less, NAIVE=1 without weights)
 	@$(PY) -m flights demo $(if $(MONTHS),--months $(MONTHS)) $(if $(NAIVE),--naive)
 
-test: setup ## Every test, on real servers (ARGS="-k name" for some)
+test: setup web/node_modules/.installed ## Every test, on real servers (ARGS="-k name" for some)
+	@$(PY) -m tests.browser.chromium
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 chaos: setup ## Kill processes under load for longer than `make test` does, then account for every event
@@ -61,3 +62,11 @@ fmt: $(INSTALLED) ## Format, and mend what ruff can mend
 
 schemas: $(INSTALLED) ## Write the published schemas and asyncapi.yaml anew from the Pydantic models
 	@$(PY) -m flywheel_schemas.publish
+
+web: web/node_modules/.installed ## Build what browsers load (committed; only needed after a change in web/)
+	@cd web && npm run --silent build
+
+# The built files are committed, so nothing but building and testing them anew needs Node.
+web/node_modules/.installed: web/package-lock.json
+	@if command -v npm >/dev/null; then cd web && npm ci --silent --ignore-scripts && touch node_modules/.installed; \
+		else echo "Node 20 or newer is not installed: what browsers load stays as it was built, and its sources are not tested."; fi

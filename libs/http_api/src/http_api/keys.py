@@ -41,11 +41,12 @@ class Principal:
     key_id: str | None
     roles: frozenset[str]
 
-    def require(self, role: Role) -> None:
-        """Raises ProblemError 403 unless the principal has `role`."""
-        if role not in self.roles:
+    def require(self, *one_of: Role) -> None:
+        """Raises ProblemError 403 unless the principal has a role of `one_of`."""
+        if self.roles.isdisjoint(one_of):
             has = ", ".join(sorted(self.roles))
-            detail = f"This key lacks the role {role} (it has {has}); `flywheel keys create` makes one that has it."
+            wanted = " or ".join(one_of)
+            detail = f"This key lacks the role {wanted} (it has {has}); `flywheel keys create` makes one that has it."
             raise ProblemError(Problem(403, "Forbidden", detail))
 
 
@@ -123,13 +124,13 @@ class ApiKeys:
         self._verified = {}
 
 
-def require(role: Role) -> Callable[[Request], Principal]:
-    """A FastAPI dependency: the request's principal, who has `role`. The keys are `app.state.api_keys`."""
+def require(*one_of: Role) -> Callable[[Request], Principal]:
+    """A FastAPI dependency: the request's principal, who has a role of `one_of`. The keys are `app.state.api_keys`."""
 
     def principal(request: Request) -> Principal:
         keys: ApiKeys = request.app.state.api_keys
         found = keys.authenticate(request.headers)
-        found.require(role)
+        found.require(*one_of)
         return found
 
     return principal

@@ -15,10 +15,22 @@ from http_api.problems import Problem
 from ingest.application.accepting import Desk
 from ingest.application.ports import Publishing, SourceAway
 from ingest.application.whereabouts import Whereabouts
-from ingest.entrypoints import batch_route, feedback_route, measures, openapi, status_route, statuses
+from ingest.domain.refusals import UnknownModel
+from ingest.entrypoints import (
+    assets_route,
+    batch_route,
+    feedback_route,
+    label_route,
+    measures,
+    openapi,
+    status_route,
+    statuses,
+)
 from ingest.entrypoints.front import Front
 from ingest.entrypoints.intake import Intake
 
+# Whoever may teach may also ask what came of an event whose random id they know; a browser's key needs no more roles.
+_TELLS = Depends(require("read", "feedback:write"))
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -67,8 +79,14 @@ def _framework(
             statuses.problem_of(SourceAway()),
             Problem(401, "Unauthorized", "The API key is not valid, or was revoked; ask for a new one."),
         ),
-        dependencies=[Depends(require("read"))],
+        dependencies=[_TELLS],
     )(status_route.status_of(parts.whereabouts, parts.look_for_models))
+    app.get(
+        label_route.PATH,
+        responses=problems.describe(statuses.problem_of(UnknownModel("trains", ["flights"]))),
+        dependencies=[_TELLS],
+    )(label_route.label_of(parts.desk.models, parts.look_for_models))
+    assets_route.install(app)
     measures.KAFKA_UP.set_function(lambda: float(parts.kafka_trouble() is None))
     ops.install(app, {"kafka": _kafka_check(parts.kafka_trouble)})
     openapi.install(app)
