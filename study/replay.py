@@ -1,0 +1,324 @@
+"""The year again, day by day: answers, feedback as people give it, and a retraining whenever there is enough of it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import flights
+from evidence.quality import error_rate
+from flights import data
+from flights.lines import POSITIVE, by_month, matrix
+from flywheel_schemas.spec import ModelSpec, load_spec
+from study import lab
+from study.crowd import Crowd, Manners, audits, prediction_ids
+from trainer.domain.training_set import Sources
+
+SPEC = Path(flights.__file__).with_name("flights.yaml")
+DAY_US = 86_400_000_000
+WORDS = ("on_time", POSITIVE)
+BURST_DAY, BURST_WORDS = 100, 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way of learning, or of attacking it. `changes` go into the spec, part by part."""
+
+    name: str
+    audit_percent: float = 2.0
+    manners: Manners = field(default_factory=Manners)
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    with_base: bool = True
+    with_resolution: bool = True
+    burst: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of the year: months from March on, every n-th flight, labelled rows per retraining."""
+
+    months: int = 10
+    every: int = 1
+    feedback_count: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month's error rate: the truth, and the audited estimate of it with its 95 % interval."""
+
+    truth: float
+    value: float
+    low: float
+    high: float
+    audits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one replay came to. AUC by month of what was served, and of the first version for ever.
+
+    `liars` is the share of the feedback's weight that lies had in the training sets, averaged over them.
+    """
+
+    auc: dict[str, float]
+    frozen: dict[str, float]
+    errors: dict[str, Month]
+    retrainings: int
+    promoted: int
+    lies_told: int
+    liars: float
+
+    @property
+    def mean(self) -> float:
+        """AUC averaged by month."""
+        return float(np.mean(list(self.auc.values())))
+
+    @property
+    def mean_frozen(self) -> float:
+        """The same of the first version for ever."""
+        return float(np.mean(list(self.frozen.values())))
+
+    def encode(self) -> dict[str, Any]:
+        """As JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def decode(cls, told: Mapping[str, Any]) -> "Outcome":
+        """What `encode` gave."""
+        return cls(**{**told, "errors": {month: Month(**each) for month, each in told["errors"].items()}})
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What every replay of one size has in common."""
+
+    spec: ModelSpec
+    base: pl.DataFrame
+    flights: pl.DataFrame
+    numbers: np.ndarray
+    late: np.ndarray
+    landed: np.ndarray
+    day: np.ndarray
+    scheduled_us: np.ndarray
+
+
+@cache
+def stage(size: Size) -> _Stage:
+    """The flights of that size."""
+    spec, rows = load_spec(SPEC), data.replayed(size.months).gather_every(size.every)
+    scheduled = rows["scheduled_at"].cast(pl.Int64).to_numpy()
+    return _Stage(
+        spec=spec,
+        base=lab.frame("base", spec, data.base().gather_every(size.every).to_dict()),
+        flights=rows,
+        numbers=matrix(spec, rows),
+        late=(rows["label"] == POSITIVE).fill_null(value=False).to_numpy(),
+        landed=rows["label"].is_not_null().to_numpy(),
+        day=(scheduled - scheduled[0]) // DAY_US,
+        scheduled_us=scheduled,
+    )
+
+
+@cache
+def first_version(size: Size) -> lab.Champion:
+    """What `flywheel model add` makes of the base rows."""
+    at = stage(size)
+    nothing = Sources(at.base, lab.frame("feedback", at.spec, {}), lab.frame("predictions", at.spec, {}))
+    candidate = lab.retrain(at.spec, nothing, None).candidate
+    assert candidate is not None
+    return candidate
+
+
+def run(arm: Arm, seed: int, size: Size) -> Outcome:
+    """One replay from the first version on."""
+    replay = _Replay(arm, seed, size)
+    for day in range(int(replay.at.day[-1]) + 1):
+        replay.serve(day)
+        if replay.new_words(day) >= size.feedback_count:
+            replay.retrain(day)
+    return replay.outcome()
+
+
+def all_labels(size: Size, every_days: int = 20) -> Outcome:
+    """What could be served if the end of every flight were known when it lands: retrained every so many days."""
+    from flights.lines import Moment, all_labels  # the demo's line, by the same code
+
+    at = stage(size)
+    nothing = Sources(at.base, lab.frame("feedback", at.spec, {}), lab.frame("predictions", at.spec, {}))
+    starts = [int(np.searchsorted(at.day, day)) for day in range(every_days, int(at.day[-1]), every_days)]
+    moments = [Moment(str(n), start, at.flights["scheduled_at"][start], nothing) for n, start in enumerate(starts)]
+    first = first_version(size).text
+    score = all_labels(first, at.spec, at.flights, moments)
+    frozen = _months(lab.late(first, at.numbers), at.flights)
+    return Outcome(_months(score, at.flights), frozen, {}, len(moments), len(moments), 0, 0.0)
+
+
+class _Replay:
+    def __init__(self, arm: Arm, seed: int, size: Size) -> None:
+        self.at, self._arm, self._size = stage(size), arm, size
+        n = len(self.at.day)
+        self._spec = lab.with_parts(self.at.spec, **arm.changes)
+        self._crowd = Crowd(self.at.flights["landed_at"], seed, arm.manners)
+        self._ids = prediction_ids(n, seed)
+        self._audited = audits(self._ids, arm.audit_percent)
+        self._champion = first_version(size)
+        self._score, self._said = np.full(n, np.nan), np.zeros(n, bool)
+        self._word, self._version = np.zeros(n, bool), np.zeros(n, np.int64)
+        self._versions, self._retrainings, self._since = 1, 0, 0
+        self._liars: list[float] = []
+
+    def serve(self, day: int) -> None:
+        """Answer the day's flights, and find out who will speak about them."""
+        today = np.flatnonzero(self.at.day == day)
+        if not len(today):
+            return
+        self._score[today] = lab.late(self._champion.text, self.at.numbers[today])
+        self._said[today] = self._score[today] >= 0.5
+        self._version[today] = self._versions
+        wrong = self._said[today] != self.at.late[today]
+        self._word[today] = self.at.landed[today] & self._crowd.speak(today, wrong, self._audited[today])
+
+    def new_words(self, day: int) -> int:
+        """Words since the last retraining."""
+        burst = BURST_WORDS if self._arm.burst and day >= BURST_DAY else 0
+        return int(self._arrived(day).sum()) + burst - self._since
+
+    def retrain(self, day: int) -> None:
+        """Train on what has arrived by the end of `day`; the candidate serves from the next day, if it may."""
+        self._since += self.new_words(day)
+        self._retrainings += 1
+        result = lab.retrain(self._spec, self._sources(day), self._champion)
+        if result.training_set is not None:
+            self._liars.append(self._share_of_lies(result.training_set.rows))
+        if result.passed and result.candidate is not None:
+            self._champion = result.candidate
+            self._versions += 1
+
+    def outcome(self) -> Outcome:
+        """After the last day."""
+        frozen = lab.late(first_version(self._size).text, self.at.numbers)
+        flips = self._crowd.flips & self._word
+        lies = int(flips.sum()) + (BURST_WORDS if self._arm.burst else 0)
+        return Outcome(
+            auc=_months(self._score, self.at.flights),
+            frozen=_months(frozen, self.at.flights),
+            errors=self._errors(),
+            retrainings=self._retrainings,
+            promoted=self._versions - 1,
+            lies_told=lies,
+            liars=float(np.mean(self._liars)) if self._liars else 0.0,
+        )
+
+    def _arrived(self, day: int) -> np.ndarray:
+        return self._word & (self._crowd.posted_us <= self._end_us(day))
+
+    def _end_us(self, day: int) -> int:
+        return int(self.at.scheduled_us[0]) + (day + 1) * DAY_US
+
+    def _told(self, rows: np.ndarray) -> np.ndarray:
+        """What is said about these flights: the truth, but by those who flip it."""
+        return np.asarray(self.at.late[rows] != self._crowd.flips[rows])
+
+    def _sources(self, day: int) -> Sources:
+        answered = np.flatnonzero(self.at.day <= day)
+        words = np.flatnonzero(self._arrived(day))
+        said = [self._words(words, self._told(words), self._crowd.posted_us[words], "w")]
+        again = words[self._crowd.thinks_again(words)]
+        if len(again):
+            said.append(self._words(again, ~self._told(again), self._crowd.posted_us[again] - 3_600_000_000, "f"))
+        if self._arm.burst and day >= BURST_DAY:
+            said.append(self._burst(BURST_DAY))
+        feedback = pl.concat(said)
+        predictions = self._predictions(answered)
+        if not self._arm.with_resolution:
+            feedback, predictions = _each_alone(feedback, predictions)
+        base = self.at.base if self._arm.with_base else self.at.base.head(0)
+        return Sources(base, feedback, predictions)
+
+    def _words(self, rows: np.ndarray, told: np.ndarray, posted_us: np.ndarray, tag: str) -> pl.DataFrame:
+        same = told == self._said[rows]
+        at = pl.Series(posted_us).cast(pl.Datetime("us", "UTC"))
+        landed = self.at.flights["landed_at"].gather(rows)
+        columns = {
+            **self._answers(rows),
+            "event_id": np.char.add(f"{tag}-", self._ids[rows]),
+            "label": np.take(WORDS, told.astype(int)),
+            "kind": np.where(same, "confirmation", "correction"),
+            "user_hash": np.char.mod("user-%d", self._crowd.user[rows]),
+            "key_id": np.full(len(rows), "arrivals-board"),
+            "source": np.full(len(rows), "arrivals-board"),
+            "occurred_at": landed if tag == "w" else at,
+            "received_at": at,
+            "event_date": at.dt.date(),
+        }
+        return lab.frame("feedback", self._spec, columns)
+
+    def _burst(self, day: int) -> pl.DataFrame:
+        """One user with one key tells 5,000 lies within a minute, about the newest answers whose end is known."""
+        known = self.at.landed & (self.at.day < day) & ~self._word
+        rows = np.flatnonzero(known)[-BURST_WORDS:]
+        posted = self._end_us(day) - 60_000_000 + np.arange(len(rows)) * 60_000_000 // max(len(rows), 1)
+        words = self._words(rows, ~self.at.late[rows], posted, "b")
+        told = pl.col("received_at").alias("occurred_at")
+        whose = [pl.lit("liar").alias("user_hash"), pl.lit("script").alias("source"), told]
+        if "key_id" in words.columns:
+            whose.append(pl.lit("script").alias("key_id"))
+        return words.with_columns(whose)
+
+    def _answers(self, rows: np.ndarray) -> dict[str, Any]:
+        return {
+            "prediction_id": self._ids[rows],
+            "model_version": self._version[rows].astype(str),
+            "variant": np.full(len(rows), "champion"),
+            "predicted": np.take(WORDS, self._said[rows].astype(int)),
+            "audited": self._audited[rows],
+        }
+
+    def _predictions(self, rows: np.ndarray) -> pl.DataFrame:
+        seen = self.at.flights[rows]
+        score = np.where(self._said[rows], self._score[rows], 1.0 - self._score[rows])
+        at = seen["scheduled_at"]
+        times = {"occurred_at": at, "received_at": at, "event_date": at.dt.date()}
+        columns = {**seen.select(data.FEATURES).to_dict(), **self._answers(rows), "score": score, **times}
+        return lab.frame("predictions", self._spec, columns)
+
+    def _share_of_lies(self, rows: pl.DataFrame) -> float:
+        """The share of the feedback's weight that lies have in a training set."""
+        taught = rows.filter(pl.col("_origin") == "feedback")
+        liars = np.char.add("w-", self._ids[self._crowd.flips & self._word])
+        lie = pl.col("event_id").str.starts_with("b-") | pl.col("event_id").is_in(liars.tolist())
+        total = float(taught["_weight"].sum())
+        return float(taught.filter(lie)["_weight"].sum()) / total if total else 0.0
+
+    def _errors(self) -> dict[str, Month]:
+        """Each month's error rate as the audited answers about its predictions say, and as it was."""
+        month, found = self.at.flights["month"].to_numpy(), {}
+        wrong = self._said != self.at.late
+        for each in np.unique(month):
+            mine = (month == each) & np.isfinite(self._score)
+            words = np.flatnonzero(mine & self._word)
+            counts = {False: int((mine & ~self._said).sum()), True: int((mine & self._said).sum())}
+            seen = error_rate(self._said[words], self._told(words), self._audited[words], counts)
+            truth = float(wrong[mine & self.at.landed].mean())
+            found[str(int(each))] = Month(truth, seen.value, seen.low, seen.high, seen.audits)
+        return found
+
+
+def _months(score: np.ndarray, rows: pl.DataFrame) -> dict[str, float]:
+    return {str(month): float(value) for month, value in by_month(score, rows).items()}
+
+
+def _each_alone(feedback: pl.DataFrame, predictions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Every word about a prediction of its own, so that nothing is resolved."""
+    first = feedback.filter(pl.col("event_id").str.starts_with("f-")).with_columns(
+        (pl.lit("f") + pl.col("prediction_id")).alias("prediction_id")
+    )
+    others = feedback.filter(~pl.col("event_id").str.starts_with("f-"))
+    ids = first.select("prediction_id").with_columns(pl.col("prediction_id").str.slice(1).alias("_as"))
+    copies = predictions.join(ids, left_on="prediction_id", right_on="_as", how="inner", suffix="_alone")
+    copies = copies.with_columns(pl.col("prediction_id_alone").alias("prediction_id")).select(predictions.columns)
+    return pl.concat([others, first]), pl.concat([predictions, copies])

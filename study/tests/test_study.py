@@ -1,0 +1,59 @@
+"""A short round: a tenth of the flights of two months, through the same code."""
+
+import numpy as np
+import pytest
+
+from study import __main__ as command
+from study import gates, tables
+from study.crowd import Manners
+from study.replay import Arm, Outcome, Size, run
+
+SMALL = Size(months=2, every=10, feedback_count=200)
+
+
+@pytest.fixture(scope="module")
+def calm() -> Outcome:
+    return run(tables.AUDITED, 0, SMALL)
+
+
+def test_a_replay_retrains_when_there_is_feedback_enough_and_serves_what_passed(calm: Outcome) -> None:
+    assert calm.retrainings >= 2
+    assert calm.promoted <= calm.retrainings
+    assert set(calm.auc) == {"3", "4"}
+    assert all(0.5 < auc < 0.8 for auc in calm.frozen.values())
+    assert (calm.auc != calm.frozen) == (calm.promoted > 0)
+
+
+def test_the_error_rate_that_audits_tell_is_beside_the_truth(calm: Outcome) -> None:
+    for month in calm.errors.values():
+        assert 0.1 < month.truth < 0.4
+        assert month.low <= month.value <= month.high
+        assert month.audits > 10
+
+
+def test_a_replay_comes_out_the_same_again(calm: Outcome) -> None:
+    assert run(tables.AUDITED, 0, SMALL) == calm
+    assert Outcome.decode(calm.encode()) == calm
+
+
+def test_liars_have_the_share_of_the_weight_that_they_have_of_the_people() -> None:
+    lied = run(Arm("half", manners=Manners(flippers=0.5)), 0, SMALL)
+    assert lied.lies_told > 100
+    assert 0.0 < lied.liars < 0.7
+
+
+def test_labels_drawn_by_lot_give_a_verdict() -> None:
+    verdict = gates.run(1, SMALL)
+    assert not verdict.sure or verdict.point
+
+
+def test_tables_name_what_the_contract_names(calm: Outcome) -> None:
+    found = {arm.name: [calm] for part in tables.PARTS.values() for arm in part} | {tables.ALL_LABELS: [calm]}
+    rows = [*tables.learning(found), *tables.error_rates(found), *tables.poison(found), *tables.ablation(found)]
+    names = {row.name for row in rows}
+    ways = ("frozen", "naive", "audited_1", "audited_2", "audited_5", "wrong_only", "all_labels")
+    assert {f"study.auc.{way}" for way in ways} <= names
+    assert {"study.error_rate.mae", "study.error_rate.coverage"} <= names
+    assert {"study.poison.5.loss", "study.poison.20.loss", "study.poison.burst.loss"} <= names
+    assert all(np.isfinite(row.value) for row in rows if row.name.startswith("study.poison"))
+    assert command.PARTS == ("learning", "error_rate", "poison", "ablation", "gate")
