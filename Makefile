@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done)
 
-.PHONY: help setup up down status scale demo test chaos bench study lint fmt schemas web
+.PHONY: help setup up down status scale demo test chaos bench study lint fmt schemas web protocol
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,3 +73,7 @@ web: web/node_modules/.installed ## Build what browsers load (committed; only ne
 web/node_modules/.installed: web/package-lock.json
 	@if command -v npm >/dev/null; then cd web && npm ci --silent --ignore-scripts && touch node_modules/.installed; \
 		else echo "Node 20 or newer is not installed: what browsers load stays as it was built, and its sources are not tested."; fi
+
+PROTOCOL := inference/entrypoints/open_inference/open_inference_grpc.proto
+protocol: $(INSTALLED) ## Write the gRPC code anew from the Open Inference Protocol's definition
+	@cd services/inference/src && $(CURDIR)/$(PY) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOCOL)

@@ -233,6 +233,7 @@ def _inference(env: Mapping[str, str], home: Path) -> Iterator[str]:
     port = _free_port()
     own = {
         "INFERENCE_PORT": str(port),
+        "INFERENCE_GRPC_PORT": "0",
         "INFERENCE_CACHE_DIR": str(home / "models"),
         "INFERENCE_SPOOL_DIR": str(home / "spool"),
         "API_KEYS_FILE": "",

@@ -23,7 +23,8 @@ from inference.application.catalogue import Catalogue
 from inference.application.served import Lineup, make_served
 from inference.domain.claims import Artifact
 from inference.entrypoints import app as api
-from inference.entrypoints.predict import Desk, Gate
+from inference.entrypoints.admission import Admission
+from inference.entrypoints.desk import Desk
 
 TOKENS = TokenKeys("a key for tests only")
 MIXED = ModelSpec(
@@ -90,7 +91,9 @@ def client_of(catalogue: Catalogue, key_file: Path | None = None) -> httpx.Async
         yield
 
     answer = AnswerQuestions(TOKENS, Nobody(), Nobody(), Nobody())
-    desk = Desk(catalogue, answer, keys.ApiKeys.load(key_file), Gate(10, lambda: None), ThreadPoolExecutor(1))
+    desk = Desk(
+        catalogue, answer, keys.ApiKeys.load(key_file), Admission(10, 10**7, lambda: None), ThreadPoolExecutor(1)
+    )
     transport = httpx.ASGITransport(api.build(desk, life, {}, lambda: None))
     return httpx.AsyncClient(transport=transport, base_url="http://inference")
 
@@ -215,7 +218,7 @@ async def test_beyond_capacity_the_answer_is_a_quick_503(catalogue: Catalogue) -
         catalogue,
         answer,
         keys.ApiKeys.load(None),
-        Gate(0, lambda: refused.append(1)),
+        Admission(0, 10**7, lambda: refused.append(1)),
         ThreadPoolExecutor(1),
     )
 

@@ -179,6 +179,7 @@ def replica(fresh_env: dict[str, str], tmp_path: Path) -> Iterator[Replica]:
         port = free.getsockname()[1]
     env = {**os.environ, **fresh_env, "FEEDBACK_TOKEN_KEY": "a key for tests only", "INFERENCE_PORT": str(port)}
     env |= {"INFERENCE_CACHE_DIR": str(tmp_path / "models"), "INFERENCE_SPOOL_DIR": str(tmp_path / "spool")}
+    env["INFERENCE_GRPC_PORT"] = "0"
     env.pop("API_KEYS_FILE", None)
     made = Replica(env, tmp_path)
     yield made

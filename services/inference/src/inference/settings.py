@@ -18,6 +18,7 @@ class InferenceSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     port: Annotated[int, Field(alias="INFERENCE_PORT", ge=0, le=65535)] = 8002
+    grpc_port: Annotated[int, Field(alias="INFERENCE_GRPC_PORT", ge=0, le=65535)] = 8081
     feedback_token_key: Annotated[SecretStr, Field(alias="FEEDBACK_TOKEN_KEY")]
     api_keys_file: Annotated[Path | None, Field(alias="API_KEYS_FILE")] = None
     specs_dir: Annotated[Path | None, Field(alias="MODEL_SPECS_DIR")] = None
@@ -28,6 +29,7 @@ class InferenceSettings(BaseSettings):
     spool_max_bytes: Annotated[int, Field(alias="INFERENCE_SPOOL_MAX_BYTES", ge=1024)] = 256 * 1024 * 1024
     queue_rows: Annotated[int, Field(alias="INFERENCE_QUEUE_ROWS", ge=10_000)] = 100_000
     max_concurrent: Annotated[int, Field(alias="INFERENCE_MAX_CONCURRENT", ge=1)] = 512
+    max_pending_bytes: Annotated[int, Field(alias="INFERENCE_MAX_PENDING_BYTES", ge=1024)] = 4 * 1024 * 1024
     threads: Annotated[int, Field(alias="INFERENCE_THREADS", ge=1, le=64)] = 2
     shadow_rows_per_s: Annotated[int, Field(alias="INFERENCE_SHADOW_ROWS_PER_S", ge=10)] = 500
     registry_poll_s: Annotated[float, Field(alias="INFERENCE_REGISTRY_POLL_S", gt=0.0)] = 30.0

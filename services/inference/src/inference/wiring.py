@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from flywheel_schemas.tokens import TokenKeys
 from flywheel_schemas.topics import ALL_TOPICS
-from http_api.keys import ApiKeys
+from http_api.keys import ApiKeys, bind_host
 from inference.adapters.champions import RegistryChampions
 from inference.adapters.copies import DiskCopies
 from inference.adapters.courier import Courier
@@ -33,7 +33,9 @@ from inference.application.catalogue import Catalogue
 from inference.application.keep import Keeper
 from inference.application.report import Reporter
 from inference.entrypoints import app as api
-from inference.entrypoints.predict import Desk, Gate
+from inference.entrypoints.admission import Admission
+from inference.entrypoints.desk import Desk
+from inference.entrypoints.open_inference.server import GrpcServer
 from inference.settings import Settings
 from kafka_runtime import topics
 from kafka_runtime.publisher import Publisher
@@ -99,15 +101,21 @@ def build(settings: Settings) -> ASGIApp:
         catalogue,
         AnswerQuestions(token_keys, courier, measures, aside),
         ApiKeys.load(own.api_keys_file),
-        Gate(own.max_concurrent, REFUSED_REQUESTS.inc),
+        Admission(own.max_concurrent, own.max_pending_bytes, REFUSED_REQUESTS.inc),
         background.pool,
     )
 
+    grpc_server = GrpcServer(desk, bind_host(own.api_keys_file), own.grpc_port) if own.grpc_port else None
+
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        if grpc_server:
+            await grpc_server.start()
         background.start()
         sending = asyncio.create_task(_send_predictions(courier))
         yield
+        if grpc_server:
+            await grpc_server.stop()
         sending.cancel()
         await asyncio.to_thread(background.stop)
 

@@ -7,8 +7,10 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from http_api import ops, problems
-from inference.entrypoints import documents, models, open_inference
-from inference.entrypoints.predict import Desk, FrontDoor
+from inference.entrypoints import documents, models
+from inference.entrypoints.desk import Desk
+from inference.entrypoints.open_inference import http
+from inference.entrypoints.predict import FrontDoor
 
 
 def build(
@@ -25,7 +27,7 @@ def build(
         lifespan=lifespan,
     )
     app.state.api_keys = desk.keys
-    app.router.routes.extend(open_inference.routes(desk))
+    app.router.routes.extend(http.routes(desk))
     app.include_router(models.router(desk.catalogue))
     problems.install(app)
     ops.install(app, checks, alive)

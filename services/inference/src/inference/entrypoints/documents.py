@@ -8,7 +8,8 @@ from pydantic.json_schema import models_json_schema
 
 from http_api import problems
 from http_api.problems import FieldError, Problem
-from inference.entrypoints.predict import RETRY_AFTER, unknown
+from inference.entrypoints.admission import RETRY_AFTER
+from inference.entrypoints.desk import unknown
 from inference.entrypoints.requests import MAX_ROWS
 
 _REFERENCES = "#/components/schemas/{model}"

@@ -9,7 +9,7 @@ from http_api import keys, problems
 from http_api.problems import ProblemError
 from inference.application.catalogue import Catalogue, UnknownModel
 from inference.domain.states import LoadState, ModelStatus
-from inference.entrypoints.predict import unknown
+from inference.entrypoints.desk import unknown
 
 
 class VersionDocument(BaseModel):

@@ -1,11 +1,6 @@
 """POST /v1/models/{model}/predict, without the costs of a framework on the way."""
 
-import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -15,14 +10,13 @@ from http_api import problems
 from http_api.body import JSON, check_media_type, receive_all
 from http_api.keys import ApiKeys
 from http_api.problems import FieldError, Problem, ProblemError
-from inference.application.answer import Answer, AnswerQuestions, Question
-from inference.application.catalogue import Catalogue, NotServed, UnknownModel
+from inference.application.answer import Answer, Question
 from inference.application.served import Lineup
+from inference.entrypoints.admission import TIMEOUT_HEADER, timeout_of
+from inference.entrypoints.desk import MAX_BODY_BYTES, Desk
 from inference.entrypoints.requests import decoder_of
 from telemetry import logging, tracing
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
-RETRY_AFTER = {"Retry-After": "1"}
 _PREFIX, _SUFFIX = "/v1/models/", "/predict"
 _UNFORESEEN = Problem(
     500, "Internal Server Error", "Something went wrong on our side; the log of this service says what."
@@ -36,57 +30,6 @@ class _Reply(msgspec.Struct, gc=False):
 
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Gate:
-    """Lets a bounded number of requests in at once: beyond it a quick refusal beats a growing wait."""
-
-    def __init__(self, limit: int, on_refusal: Callable[[], None]) -> None:
-        self._free = limit
-        self._on_refusal = on_refusal
-
-    def __enter__(self) -> None:
-        if self._free <= 0:
-            self._on_refusal()
-            detail = "More requests are running than this replica takes; try again in a second."
-            raise ProblemError(Problem(503, "Service Unavailable", detail, headers=RETRY_AFTER))
-        self._free -= 1
-
-    def __exit__(self, *_: object) -> None:
-        self._free += 1
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What answering over HTTP needs. Bodies above `inline_bytes` (some hundred rows) are answered in `pool`."""
-
-    catalogue: Catalogue
-    answer: AnswerQuestions
-    keys: ApiKeys
-    gate: Gate
-    pool: ThreadPoolExecutor
-    inline_bytes: int = 64 * 1024
-
-    def lineup(self, model: str) -> Lineup:
-        """Who answers. Raises ProblemError 404 or 503."""
-        try:
-            return self.catalogue.lineup(model)
-        except UnknownModel as exc:
-            raise ProblemError(unknown(model)) from exc
-        except NotServed as exc:
-            problem = Problem(503, "Service Unavailable", f"{exc}.", headers=RETRY_AFTER)
-            raise ProblemError(problem) from exc
-
-    async def run(self, aside: bool, work: Callable[..., Any], *arguments: Any) -> Any:
-        """`work(*arguments)`, in the pool when it may take long."""
-        if aside:
-            return await asyncio.get_running_loop().run_in_executor(self.pool, work, *arguments)
-        return work(*arguments)
-
-
-def unknown(model: str) -> Problem:
-    """No such model."""
-    return Problem(404, "Not Found", f"There is no model named {model!r}; GET /v1/models lists those that there are.")
 
 
 class FrontDoor:
@@ -119,11 +62,17 @@ class FrontDoor:
         _authorize(desk.keys, headers)
         lineup = desk.lineup(model)
         explain = _explain(scope["query_string"])
-        with desk.gate:
+        deadline_s = _deadline_s(headers, started_s)
+        size = _size(headers)
+        desk.admission.enter(size)
+        try:
             raw = await _body(headers, receive)
             traceparent = tracing.continue_trace(_text(headers, b"traceparent"))
             aside = explain or len(raw) > desk.inline_bytes
-            body = await desk.run(aside, self._reply, lineup, raw, explain, traceparent, started_s)
+            asked = (lineup, raw, explain, traceparent, started_s)
+            body = await desk.run(self._reply, *asked, aside=aside, deadline_s=deadline_s)
+        finally:
+            desk.admission.leave(size)
         await send(
             {
                 "type": "http.response.start",
@@ -152,6 +101,18 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
     if content_type != b"application/json" or b"content-encoding" in headers:
         check_media_type(_text(headers, b"content-type"), _text(headers, b"content-encoding"), (JSON,))
     return await receive_all(receive, MAX_BODY_BYTES, headers.get(b"content-length"), b"expect" in headers)
+
+
+def _deadline_s(headers: dict[bytes, bytes], started_s: float) -> float | None:
+    if TIMEOUT_HEADER not in headers:
+        return None
+    timeout_s = timeout_of(_text(headers, TIMEOUT_HEADER))
+    return None if timeout_s is None else started_s + timeout_s
+
+
+def _size(headers: dict[bytes, bytes]) -> int:
+    declared = headers.get(b"content-length", b"")
+    return int(declared) if declared.isdigit() else 0
 
 
 def _explain(query: bytes) -> bool:

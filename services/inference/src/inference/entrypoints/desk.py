@@ -1,0 +1,71 @@
+"""What every way of asking shares: who answers, who may ask, how much is taken on, and where the work is done."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from http_api.keys import ApiKeys
+from http_api.problems import Problem, ProblemError
+from inference.application.answer import AnswerQuestions
+from inference.application.catalogue import Catalogue, NotServed, UnknownModel
+from inference.application.served import Lineup
+from inference.entrypoints.admission import RETRY_AFTER, Admission, too_late
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What answering needs. Bodies above `inline_bytes` (some hundred rows) are answered in `pool`."""
+
+    catalogue: Catalogue
+    answer: AnswerQuestions
+    keys: ApiKeys
+    admission: Admission
+    pool: ThreadPoolExecutor
+    inline_bytes: int = 64 * 1024
+
+    def lineup(self, model: str, version: str | None = None) -> Lineup:
+        """Who answers: all for their share, or the one version that is named. Raises ProblemError 404 or 503."""
+        try:
+            lineup = self.catalogue.lineup(model)
+        except UnknownModel as exc:
+            raise ProblemError(unknown(model)) from exc
+        except NotServed as exc:
+            problem = Problem(503, "Service Unavailable", f"{exc}.", headers=RETRY_AFTER)
+            raise ProblemError(problem) from exc
+        return lineup if version is None else _only(lineup, version)
+
+    async def run(self, work: Callable[..., Any], *arguments: Any, aside: bool, deadline_s: float | None = None) -> Any:
+        """`work(*arguments)`, in the pool when it may take long.
+
+        Raises ProblemError 504 when `deadline_s` (by time.perf_counter) has passed: what has not begun never begins.
+        """
+        if not aside:
+            # Whoever else has arrived gets to `Admission` before this one is worked on.
+            await asyncio.sleep(0)
+            if deadline_s is not None and time.perf_counter() >= deadline_s:
+                raise ProblemError(too_late())
+            return work(*arguments)
+        begun = asyncio.get_running_loop().run_in_executor(self.pool, work, *arguments)
+        try:
+            return await asyncio.wait_for(begun, None if deadline_s is None else deadline_s - time.perf_counter())
+        except TimeoutError as exc:
+            raise ProblemError(too_late()) from exc
+
+
+def unknown(model: str) -> Problem:
+    """No such model."""
+    return Problem(404, "Not Found", f"There is no model named {model!r}; GET /v1/models lists those that there are.")
+
+
+def _only(lineup: Lineup, version: str) -> Lineup:
+    for served in lineup.members:
+        if served.version == version:
+            return Lineup(served)
+    loaded = " and ".join(served.version for served in lineup.members)
+    detail = f"version {version} of {lineup.name} is not loaded; version {loaded} is"
+    raise ProblemError(Problem(404, "Not Found", detail))

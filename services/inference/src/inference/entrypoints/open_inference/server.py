@@ -1,0 +1,49 @@
+"""Listens for gRPC beside HTTP, in the same event loop."""
+
+import grpc
+
+from inference.entrypoints.desk import MAX_BODY_BYTES, Desk
+from inference.entrypoints.open_inference.grpc import OpenInference
+from inference.entrypoints.open_inference.open_inference_grpc_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+from telemetry import logging
+
+log = logging.get(__name__)
+_GRACE_S = 15.0
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_BODY_BYTES),
+    # A port that another process has must be an error, not half of its traffic.
+    ("grpc.so_reuseport", 0),
+)
+
+
+class CannotListenError(Exception):
+    """The port cannot be had. The text says which variable to set."""
+
+
+class GrpcServer:
+    """The gRPC side of one process."""
+
+    def __init__(self, desk: Desk, host: str, port: int) -> None:
+        self._desk = desk
+        self._address = f"{host}:{port}"
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises CannotListenError."""
+        server = grpc.aio.server(options=_OPTIONS)
+        add_GRPCInferenceServiceServicer_to_server(OpenInference(self._desk), server)  # type: ignore[no-untyped-call]  # generated
+        try:
+            server.add_insecure_port(self._address)
+        except RuntimeError as exc:
+            taken = (
+                f"{self._address} cannot be listened on; set INFERENCE_GRPC_PORT to a free port, or to 0 for no gRPC"
+            )
+            raise CannotListenError(taken) from exc
+        await server.start()
+        self._server = server
+        log.info("listening_grpc", address=self._address)
+
+    async def stop(self) -> None:
+        """Take on nothing new; calls that run get some seconds to end."""
+        if self._server is not None:
+            await self._server.stop(_GRACE_S)
