@@ -15,7 +15,7 @@ from flywheel_schemas.spec import parse_spec
 from flywheel_schemas.tokens import FeedbackToken, TokenKeys
 from http_api.keys import ApiKeys
 from ingest.application.accepting import Desk, TokenPolicy
-from ingest.application.ports import Accepted, NotPublished, Sighting
+from ingest.application.ports import Accepted, NotPublished, Outcome, Sighting
 from ingest.application.whereabouts import Whereabouts
 from ingest.domain.models import KnownModel
 from ingest.entrypoints import http
@@ -59,6 +59,15 @@ class Publishing:
     traceparents: list[str] = field(default_factory=list)
     error: NotPublished | None = None
     fails: Callable[[Accepted], bool] = lambda _: True
+
+    outcome_later: NotPublished | None = None
+
+    def send(self, event: Accepted, received_at: datetime, traceparent: str, outcome: Outcome) -> None:
+        if self.error is not None and self.fails(event):
+            raise self.error
+        if self.outcome_later is None:
+            self.events.append(event)
+        outcome(self.outcome_later)
 
     async def publish(self, event: Accepted, received_at: datetime, traceparent: str) -> None:
         if failed := await self.publish_all([event], received_at, traceparent):
@@ -128,18 +137,17 @@ class Service:
         self.tokens = TokenKeys(SECRET)
         policy = TokenPolicy(parts.pop("require_token", False), 90 * 86400.0)
         keys = ApiKeys.load(parts.pop("keys_file", None))
-        self.app = http.application(
-            http.Parts(
-                desk=Desk(self.models, self.tokens, policy),
-                publishing=self.publishing,
-                look_for_models=self.look,
-                whereabouts=Whereabouts(self.models, self.places, self.places, self.places),
-                keys=keys,
-                kafka_trouble=lambda: self.trouble,
-                **parts,
-            ),
-            _nothing_beside,
+        made = http.Parts(
+            desk=Desk(self.models, self.tokens, policy),
+            publishing=self.publishing,
+            look_for_models=self.look,
+            whereabouts=Whereabouts(self.models, self.places, self.places, self.places),
+            keys=keys,
+            kafka_trouble=lambda: self.trouble,
+            **parts,
         )
+        self.app = http.application(made, _nothing_beside)
+        self.lane = http.express_lane(made)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://ingest")
 

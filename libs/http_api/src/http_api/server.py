@@ -5,10 +5,12 @@ import errno
 import gc
 import socket
 import sys
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from http_api.express import ExpressProtocol, Lane
 from telemetry import logging
 
 _GRACEFUL_S = 15
@@ -25,19 +27,23 @@ class CannotListenError(Exception):
     """The address cannot be listened on. The text says why, and which variable to set."""
 
 
-def run(app: ASGIApp, host: str, port: int, *, port_variable: str = "PORT") -> None:
+def run(app: ASGIApp, host: str, port: int, *, port_variable: str = "PORT", lane: Lane | None = None) -> None:
     """Serve `app` until SIGTERM or SIGINT; then no connection is accepted, and requests get 15 s to end.
 
     A client that keeps its connection learns from its next answer that it closes, so it never writes into the void.
 
-    A port that cannot be had ends the process with a line that names `port_variable`.
+    A port that cannot be had ends the process with a line that names `port_variable`. What `lane` takes does not
+    reach `app`.
     """
     try:
         listening = listen(host, port, port_variable)
     except CannotListenError as error:
         sys.exit(f"error: {error}")
     draining = _Draining(app)
-    server = _Server(configuration(draining))
+    config = configuration(draining)
+    if lane is not None:
+        config.http = partial(ExpressProtocol, lane=lane, is_open=lambda: not draining.begun)  # type: ignore[assignment]
+    server = _Server(config)
     server.draining = draining
     log.info("listening", host=host, port=listening.getsockname()[1])
     server.run(sockets=[listening])

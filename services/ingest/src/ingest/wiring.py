@@ -14,6 +14,7 @@ from flywheel_schemas.spec import ModelSpec, load_specs
 from flywheel_schemas.tokens import TokenKeys
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from http_api import server
+from http_api.express import Lane
 from http_api.keys import ApiKeys, bind_host
 from ingest.adapters.broker_watch import BrokerWatch
 from ingest.adapters.champions import FollowedChampions
@@ -39,12 +40,13 @@ class Service:
     """The built service."""
 
     app: ASGIApp
+    lane: Lane
     settings: Settings
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         own = self.settings.ingest
-        server.run(self.app, bind_host(own.api_keys_file), own.port, port_variable="INGEST_PORT")
+        server.run(self.app, bind_host(own.api_keys_file), own.port, port_variable="INGEST_PORT", lane=self.lane)
 
 
 def build(settings: Settings) -> Service:
@@ -67,19 +69,17 @@ def build(settings: Settings) -> Service:
     publishing = KafkaPublishing(publisher, FEEDBACK_EVENTS, SOURCE, watch)
     champions = FollowedChampions(settings.kafka)
     policy = TokenPolicy(own.require_token, own.token_max_age.total_seconds())
-    app = http.application(
-        http.Parts(
-            desk=Desk(book, TokenKeys(own.token_key.get_secret_value()), policy),
-            publishing=publishing,
-            look_for_models=book.look_now,
-            whereabouts=Whereabouts(book, KafkaEventLog(settings.kafka), LakeEvents(lake), champions),
-            keys=ApiKeys.load(own.api_keys_file),
-            kafka_trouble=lambda: watch.trouble,
-            cors_origins=own.cors_origins,
-        ),
-        _Background(book, watch, publishing, champions, own.delivery_timeout.total_seconds()).running,
+    parts = http.Parts(
+        desk=Desk(book, TokenKeys(own.token_key.get_secret_value()), policy),
+        publishing=publishing,
+        look_for_models=book.look_now,
+        whereabouts=Whereabouts(book, KafkaEventLog(settings.kafka), LakeEvents(lake), champions),
+        keys=ApiKeys.load(own.api_keys_file),
+        kafka_trouble=lambda: watch.trouble,
+        cors_origins=own.cors_origins,
     )
-    return Service(app, settings)
+    background = _Background(book, watch, publishing, champions, own.delivery_timeout.total_seconds())
+    return Service(http.application(parts, background.running), http.express_lane(parts), settings)
 
 
 def _shipped(settings: Settings) -> Mapping[str, ModelSpec]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flywheel_schemas.topics import Topic
 from ingest.adapters.broker_watch import BrokerWatch
-from ingest.application.ports import Accepted, BrokerAway, Crowded, NotPublished, Unconfirmed
+from ingest.application.ports import Accepted, BrokerAway, Crowded, NotPublished, Outcome, Unconfirmed
 from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Headers
@@ -32,16 +32,21 @@ class KafkaPublishing:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._envelope = Envelope(topic, source)
 
-    def publish(self, event: Accepted, received_at: datetime, traceparent: str) -> asyncio.Future[None]:
-        """Send the event; the future is done when all replicas have it. Both may raise NotPublished."""
+    def send(self, event: Accepted, received_at: datetime, traceparent: str, outcome: Outcome) -> None:
+        """Send the event; `outcome` is called once, with None when all replicas have it. Raises NotPublished."""
         if self._watch.trouble is not None:
             raise BrokerAway(self._watch.trouble)
-        loop = self._loop or self._bind()
-        acknowledged: asyncio.Future[None] = loop.create_future()
+        if self._loop is None:
+            self._bind()
         headers = self._envelope.headers(event.event_id, _time(received_at), traceparent.encode())
-        self._send(event, headers, partial(self._reported, acknowledged))
+        self._send(event, headers, partial(self._reported, outcome))
         if not self._looking:
             self._look_soon()
+
+    def publish(self, event: Accepted, received_at: datetime, traceparent: str) -> asyncio.Future[None]:
+        """Send the event; the future is done when all replicas have it. Both may raise NotPublished."""
+        acknowledged: asyncio.Future[None] = (self._loop or self._bind()).create_future()
+        self.send(event, received_at, traceparent, partial(_settle, acknowledged))
         return acknowledged
 
     async def publish_all(
@@ -103,14 +108,18 @@ class KafkaPublishing:
         self._publisher.poll(0.0)
         self._look_soon()
 
-    def _reported(self, acknowledged: asyncio.Future[None], error: Any, _: Any) -> None:
+    def _reported(self, outcome: Outcome, error: Any, _: Any) -> None:
         self._waiting -= 1
-        if acknowledged.done():  # given up
-            return
-        if error is None:
-            acknowledged.set_result(None)
-        else:
-            acknowledged.set_exception(self._unconfirmed(error))
+        outcome(None if error is None else self._unconfirmed(error))
+
+
+def _settle(acknowledged: asyncio.Future[None], failure: NotPublished | None) -> None:
+    if acknowledged.done():  # given up
+        return
+    if failure is None:
+        acknowledged.set_result(None)
+    else:
+        acknowledged.set_exception(failure)
 
 
 class _Together:

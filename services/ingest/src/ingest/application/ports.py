@@ -1,6 +1,6 @@
 """What the use cases need of the world."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
@@ -44,8 +44,14 @@ class Crowded(NotPublished):
     """More feedback waits for Kafka than fits in memory; this one was not sent."""
 
 
+Outcome = Callable[[NotPublished | None], None]
+
+
 class Publishing(Protocol):
     """Sends accepted feedback, and waits until Kafka has it."""
+
+    def send(self, event: Accepted, received_at: datetime, traceparent: str, outcome: Outcome) -> None:
+        """Send the event; `outcome` is called once when all replicas have it, or why not. Raises NotPublished."""
 
     def publish(self, event: Accepted, received_at: datetime, traceparent: str) -> Awaitable[None]:
         """Send the event; what is returned is done when all replicas have it. Both may raise NotPublished."""

@@ -1,4 +1,4 @@
-"""POST /v1/feedback, as bare ASGI: this is the path that every answer to every user may take."""
+"""POST /v1/feedback, in full: it takes what fits, and explains what does not. What is plain goes by the lane."""
 
 from datetime import UTC, datetime
 from time import perf_counter
@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from http_api import body, problems
 from http_api.keys import ApiKeys
+from http_api.problems import Problem
 from ingest.application.ports import Publishing
 from ingest.domain.limits import MAX_EVENT_BYTES
 from ingest.domain.refusals import UnknownModel
@@ -22,6 +23,7 @@ _BEFORE_ID = b'{"event_id":"'
 _AFTER_ID = f'","status":"accepted","message":"{THANKS}"}}'.encode()
 _LENGTH = str(len(_BEFORE_ID) + 36 + len(_AFTER_ID)).encode()
 _HEADERS = ((b"content-type", b"application/json"), (b"content-length", _LENGTH))
+ACCEPTED_HEAD = b"HTTP/1.1 202 Accepted\r\n" + b"".join(name + b": " + value + b"\r\n" for name, value in _HEADERS)
 Head = dict[bytes, bytes]
 
 
@@ -36,7 +38,7 @@ class FeedbackRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
         head: Head = dict(scope["headers"])
-        parent = _text(head.get(b"traceparent"))
+        parent = text(head.get(b"traceparent"))
         if not tracing.is_recording():
             await self._answer(head, tracing.continue_trace(parent), receive, send)
             return
@@ -64,25 +66,41 @@ class FeedbackRoute:
         TALLY.answered(PATH, 202)
         # A list of its own: what stands around the application may add to it.
         await send({"type": "http.response.start", "status": 202, "headers": list(_HEADERS)})
-        await send({"type": "http.response.body", "body": _BEFORE_ID + event.event_id.encode() + _AFTER_ID})
+        await send({"type": "http.response.body", "body": accepted(event.event_id)})
 
     def _check(self, head: Head) -> str | None:
         """The API key's id. Raises ProblemError 401, 403 or 415 for somebody, or a body, that may not post here."""
         credentials = head.get(b"authorization") or head.get(b"x-api-key")
-        principal = self._keys.authenticate_text(_text(credentials))
+        principal = self._keys.authenticate_text(text(credentials))
         principal.require("feedback:write")
         content_type = head.get(b"content-type")
         if content_type != b"application/json" or b"content-encoding" in head:
-            body.check_media_type(_text(content_type), _text(head.get(b"content-encoding")), (body.JSON,))
+            body.check_media_type(text(content_type), text(head.get(b"content-encoding")), (body.JSON,))
         return principal.key_id
 
 
 async def _refuse(failure: statuses.Failure, event_id: str | None, receive: Receive, send: Send) -> None:
+    await problems.response(refusal(failure, event_id), PATH)({"type": "http"}, receive, send)
+
+
+def accepted(event_id: str) -> bytes:
+    """The body of the answer to an accepted event."""
+    return _BEFORE_ID + event_id.encode() + _AFTER_ID
+
+
+def refusal(failure: statuses.Failure, event_id: str | None) -> Problem:
+    """The answer to what is not accepted, counted."""
     problem = statuses.problem_of(failure, event_id)
     TALLY.refused(statuses.reason_of(failure))
     TALLY.answered(PATH, problem.status)
-    await problems.response(problem, PATH)({"type": "http"}, receive, send)
+    return problem
 
 
-def _text(value: bytes | None) -> str | None:
+def credentials(head: Head) -> str | None:
+    """What the client says to prove who it is."""
+    return text(head.get(b"authorization") or head.get(b"x-api-key"))
+
+
+def text(value: bytes | None) -> str | None:
+    """A header's value."""
     return None if value is None else value.decode("latin-1")

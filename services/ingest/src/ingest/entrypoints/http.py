@@ -26,7 +26,7 @@ from ingest.entrypoints import (
     status_route,
     statuses,
 )
-from ingest.entrypoints.front import Front
+from ingest.entrypoints.feedback_lane import FeedbackLane
 from ingest.entrypoints.intake import Intake
 
 # Whoever may teach may also ask what came of an event whose random id they know; a browser's key needs no more roles.
@@ -52,8 +52,13 @@ def application(parts: Parts, lifespan: Lifespan) -> ASGIApp:
     intake = Intake(parts.desk, parts.look_for_models)
     single = feedback_route.FeedbackRoute(intake, parts.publishing, parts.keys)
     batch = batch_route.BatchRoute(intake, parts.publishing, parts.keys)
-    app: ASGIApp = Front(_framework(parts, lifespan, single, batch), feedback_route.PATH, single)
+    app = _framework(parts, lifespan, single, batch)
     return _open_to_browsers(app, parts.cors_origins) if parts.cors_origins else app
+
+
+def express_lane(parts: Parts) -> FeedbackLane:
+    """What answers the plain requests of POST /v1/feedback beside the application."""
+    return FeedbackLane(Intake(parts.desk, parts.look_for_models), parts.publishing, parts.keys)
 
 
 def _framework(

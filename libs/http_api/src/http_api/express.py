@@ -1,0 +1,129 @@
+"""An express lane beside ASGI: requests of one hot route, answered from the parser's callback without a task.
+
+An ASGI call costs a cycle, a task, an event and two messages, more than all that a hot route does itself. The lane
+takes whole requests that are as they should be; whatever it does not take goes on through the application, which
+alone refuses and explains.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from telemetry import logging
+
+log = logging.get(__name__)
+_NOBODY_WAITS = asyncio.Event()
+Headers = list[tuple[bytes, bytes]]
+Answer = Callable[[bytes, bytes], None]
+
+
+class Lane(Protocol):
+    """The POSTs of one path, no query."""
+
+    path: bytes
+    limit_bytes: int
+
+    def take(self, headers: Headers, body: bytes, answer: Answer) -> bool:
+        """Whether the request is taken; then `answer(head, body)` is called once, now or later.
+
+        `head` is the status line and the headers, each with its line's end.
+        """
+
+
+def head_of(response: Response) -> bytes:
+    """The status line and the headers of a response, as a lane gives them."""
+    return STATUS_LINE[response.status_code] + _lines(response.raw_headers)
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
+
+
+class ExpressProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with a lane. `is_open` says whether the lane takes requests at all."""
+
+    def __init__(self, *args: Any, lane: Lane, is_open: Callable[[], bool], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lane = lane
+        self._is_open = is_open
+
+    def on_headers_complete(self) -> None:
+        """Lets a request in that may go by the lane; only its body can tell whether it does."""
+        if (
+            self.url == self._lane.path
+            and self.parser.get_method() == b"POST"
+            and (self.cycle is None or self.cycle.response_complete)
+            and self._is_plain()
+        ):
+            self.cycle = _Ride(self)  # type: ignore[assignment]
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Gathers the body; one that is too long goes on through the application."""
+        super().on_body(body)
+        if isinstance(self.cycle, _Ride) and len(self.cycle.body) > self._lane.limit_bytes:
+            self._leave_lane(self.cycle)
+
+    def on_message_complete(self) -> None:
+        """Hands the whole request to the lane, else to the application."""
+        ride = self.cycle
+        if isinstance(ride, _Ride) and not ride.begun:
+            ride.begun = True
+            if self._takes(ride):
+                return
+            self._leave_lane(ride)
+        super().on_message_complete()
+
+    def _takes(self, ride: "_Ride") -> bool:
+        try:
+            return self._lane.take(self.headers, bytes(ride.body), ride.answer)
+        except Exception:
+            log.exception("lane_failed", path=self._lane.path.decode())
+            return False
+
+    def _is_plain(self) -> bool:
+        parser = self.parser
+        return (
+            self._is_open()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+        )
+
+    def _leave_lane(self, ride: "_Ride") -> None:
+        self.cycle = None  # type: ignore[assignment]
+        super().on_headers_complete()
+        super().on_body(bytes(ride.body))
+
+
+class _Ride:
+    """One request in the lane; to the protocol it is what a request and its response are."""
+
+    __slots__ = ("_protocol", "begun", "body", "disconnected", "keep_alive", "more_body", "response_complete")
+    message_event = _NOBODY_WAITS
+
+    def __init__(self, protocol: ExpressProtocol) -> None:
+        self._protocol = protocol
+        self.body = bytearray()
+        self.begun = self.disconnected = self.response_complete = False
+        self.keep_alive = self.more_body = True
+
+    def answer(self, head: bytes, body: bytes) -> None:
+        """Write the response, unless the client has gone."""
+        if self.disconnected:
+            return
+        self.response_complete = True
+        protocol = self._protocol
+        standing = _lines(protocol.server_state.default_headers)  # Date
+        if self.keep_alive:
+            protocol.transport.write(b"".join((head, standing, b"\r\n", body)))
+        else:  # the server is shutting down
+            protocol.transport.write(b"".join((head, standing, b"connection: close\r\n\r\n", body)))
+            protocol.transport.close()
+        protocol.on_response_complete()
