@@ -14,13 +14,13 @@ from rich.progress import Progress
 
 from benchmarks import results
 from benchmarks.results import Row
-from study import gates, replay, tables
+from study import gates, replay, rollout, tables
 from study.gates import Verdicts
 from study.keeping import kept
 from study.replay import Arm, Outcome, Size
 
 GATE_ROUNDS, GATE_CHUNK = 200, 20
-PARTS = (*tables.PARTS, "gate")
+PARTS = (*tables.PARTS, "gate", "rollout")
 
 
 def one_replay(arm: Arm, seed: int, size: Size) -> dict[str, Any]:
@@ -67,7 +67,8 @@ def study(parts: Sequence[str], seeds: int, size: Size, workers: int, rounds: in
         "ablation": tables.ablation,
     }
     rows = [row for part, make in makers.items() if part in parts for row in make(outcomes)]
-    return rows + (tables.gates(verdicts) if "gate" in parts else [])
+    rows += tables.gates(verdicts) if "gate" in parts else []
+    return rows + (rollout.run() if "rollout" in parts else [])
 
 
 def _with_progress(

@@ -30,6 +30,7 @@ def die(*args, **kwargs):
 class DyingAnnouncements:
     def __init__(self, real): self.real = real
     def latest(self): return self.real.latest()
+    def record(self, action): self.real.record(action)
     def publish(self, event):
         if event.action.value == "promoted":
             die()

@@ -5,7 +5,7 @@ from flywheel_schemas.spec import ModelSpec
 
 def passed_over(spec: ModelSpec) -> list[str]:
     """A sentence for each wish of `spec` that has no effect yet; empty when all of it has."""
-    retrain, training, rollout = spec.retrain, spec.training, spec.rollout
+    retrain, training = spec.retrain, spec.training
     asked = {
         "retrain.quality: only feedback_count and `flywheel retrain` start a training": retrain.quality is not None,
         "retrain.drift: only feedback_count and `flywheel retrain` start a training": retrain.drift is not None,
@@ -14,9 +14,6 @@ def passed_over(spec: ModelSpec) -> list[str]:
         "training.search_trials: parameters are those of the spec": training.search_trials > 0,
         "feedback.max_share_per_key: feedback does not carry the key yet": "max_share_per_key"
         in spec.feedback.model_fields_set,
-        f"rollout.strategy {rollout.strategy}: a version that passes its gates serves all traffic at once": (
-            rollout.strategy != "instant"
-        ),
         "retention: nothing is removed yet": bool(spec.retention.model_fields_set),
     }
     return [sentence for sentence, is_asked in asked.items() if is_asked]

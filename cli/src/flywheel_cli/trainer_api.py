@@ -45,8 +45,8 @@ class Service:
 
 
 def run_ended(run: dict[str, Any]) -> bool:
-    """Whether a run as GET …/runs shows it has come to its end."""
-    return bool(run["outcome"] or run["failed"])
+    """Whether a run as GET …/runs shows it has come to its end, as far as its rollout, which may take days."""
+    return bool(run["outcome"] or run["failed"] or run["rollout"])
 
 
 def wait_for_run(
@@ -89,7 +89,7 @@ def _refused(reply: httpx.Response) -> None:
     remedies = {
         401: "Set FLYWHEEL_API_KEY to a key that `flywheel keys create` made.",
         403: "Use a key with the role that is missing.",
-        409: "Nothing was changed; `flywheel model show MODEL` lists the versions, --force lets a rejected one serve.",
+        409: "Nothing changed; `flywheel model show MODEL` lists versions, `flywheel model rollout MODEL` a trial.",
         404: "`flywheel model list` shows the models there are.",
         503: "`flywheel doctor` says what is not reachable; the same again later is safe.",
     }

@@ -125,11 +125,14 @@ def promote(
     version: VersionArgument,
     *,
     reason: ReasonOption = "promoted by hand",
+    strategy: Annotated[
+        str, typer.Option(help="instant: all traffic at once; canary or blue_green: by a trial beside the champion.")
+    ] = "instant",
     force: Annotated[bool, typer.Option(help="Even if its gates rejected it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Let VERSION serve all traffic."""
-    body = {"version": version, "reason": reason, "force": force}
+    """Let VERSION serve: all traffic at once, or step by step."""
+    body = {"version": version, "reason": reason, "strategy": strategy, "force": force}
     show(Service("TRAINER").post(f"/v1/models/{model}/promote", body), as_json=as_json)
 
 
@@ -143,9 +146,44 @@ def rollback(
     reason: ReasonOption = "rolled back by hand",
     as_json: JsonOption = False,
 ) -> None:
-    """Put the previous champion, or VERSION, back in its place."""
+    """Take the challenger back; where none is on trial, put the previous champion, or VERSION, back in its place."""
     body = {"reason": reason, **({"version": version} if version else {})}
     show(Service("TRAINER").post(f"/v1/models/{model}/rollback", body), as_json=as_json)
+
+
+@app.command()
+def pause(model: ModelArgument, *, reason: ReasonOption = "paused by hand", as_json: JsonOption = False) -> None:
+    """Hold the challenger at its share of the traffic. Guardrails go on working."""
+    show(Service("TRAINER").post(f"/v1/models/{model}/pause", {"reason": reason}), as_json=as_json)
+
+
+@app.command()
+def resume(model: ModelArgument, *, reason: ReasonOption = "resumed by hand", as_json: JsonOption = False) -> None:
+    """Go on with a rollout that was paused."""
+    show(Service("TRAINER").post(f"/v1/models/{model}/resume", {"reason": reason}), as_json=as_json)
+
+
+@app.command()
+def rollout(model: ModelArgument, *, as_json: JsonOption = False) -> None:
+    """How the rollout under way, or the last one, is doing: by what evidence, and what it waits for."""
+    found = Service("TRAINER").get(f"/v1/models/{model}/rollout")
+    if as_json:
+        show(found, as_json=True)
+        return
+    lists = ("evidence", "guardrails", "disagreement", "steps")
+    show({name: value for name, value in found.items() if name not in lists}, as_json=False)
+    if found["evidence"]:
+        newest = found["evidence"][-1]
+        bounds = {name: newest[name] for name in ("difference", "low", "high")}
+        counted = {who: f"{newest[who]['right']:g} of {newest[who]['n']}" for who in ("champion", "challenger")}
+        show({"audited answers that were right": "", **counted, **bounds}, as_json=False)
+    show(found["guardrails"], as_json=False)
+
+
+@app.command("audit-log")
+def audit_log(model: ModelArgument, *, as_json: JsonOption = False) -> None:
+    """Who did what to which version, when and why: newest first."""
+    show(Service("TRAINER").get(f"/v1/models/{model}/audit-log")["entries"], as_json=as_json)
 
 
 @app.command()

@@ -34,6 +34,6 @@ def retrain(
         show(run, as_json=True)
     else:
         version = f" version {run['version']}" if run["version"] else ""
-        typer.echo(f"{model}{version}: {run['outcome'] or 'failed'}; {run['reason']}")
-    if not run["outcome"]:
+        typer.echo(f"{model}{version}: {run['outcome'] or run['rollout'] or 'failed'}; {run['reason']}")
+    if not run["outcome"] and not run["rollout"]:
         raise typer.Exit(1)

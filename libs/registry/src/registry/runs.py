@@ -117,6 +117,12 @@ class RunStore:
         self._rest.post("runs/update", {"run_id": run_id, "status": "FINISHED", "end_time": _now_ms()})
         self.tag(run_id, outcome=outcome.value)
 
+    def finish_open(self, run_id: str, outcome: Outcome, reason: str, version: str) -> None:
+        """As `finish`, unless the run has an outcome already: that one stays."""
+        entry = self._rest.get("runs/get", run_id=run_id)["run"]
+        if "outcome" not in flywheel_tags(entry.get("data", {}).get("tags", [])):
+            self.finish(run_id, outcome, reason, version)
+
     def fail(self, run_id: str, reason: str) -> None:
         """Record that the run broke off: it has no outcome, and another may follow for the same trigger."""
         self.tag(run_id, reason=reason)

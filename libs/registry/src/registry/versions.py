@@ -107,7 +107,6 @@ class ModelVersion:
     git_commit: str = ""
     judged_against: str | None = None
     previous_champion: str | None = None
-    rolled_back_to: str | None = None
     history: Sequence[StateChange] = field(default_factory=tuple)
 
 
@@ -156,7 +155,6 @@ def version_from(entry: Mapping[str, Any]) -> ModelVersion | None:
         git_commit=tags.get("git_commit", ""),
         judged_against=tags.get("judged_against"),
         previous_champion=tags.get("previous_champion") or None,
-        rolled_back_to=tags.get("rolled_back_to") or None,
         history=tuple(StateChange.decode(change) for change in json.loads(tags.get("history", "[]"))),
     )
 

@@ -19,20 +19,28 @@ from lake import Lake
 from registry import Registry, RegistryUnavailable
 from registry.packaging import library_versions, warm_up
 from trainer.adapters.datasets import LakeDatasets
+from trainer.adapters.health import KafkaHealth
 from trainer.adapters.kafka import KafkaAnnouncements, LakeTriggers
 from trainer.adapters.learner import LightGbm
 from trainer.adapters.ledger import MlflowLedger
+from trainer.adapters.live_evidence import LakeEvidence
 from trainer.adapters.models import RegisteredModels
+from trainer.adapters.rollout_log import LakeRolloutLog
 from trainer.adapters.source_code import git_commit
+from trainer.application.conduct import Conductor
 from trainer.application.judging import Judging
 from trainer.application.ports import Announcements, Learner
 from trainer.application.progress import InProgress
 from trainer.application.recover import Recover
 from trainer.application.reproduce import Reproduce
 from trainer.application.rollout import Rollout
+from trainer.application.rollout_view import RolloutViews
+from trainer.application.showing import Showing
 from trainer.application.train import Train, Workshop
 from trainer.entrypoints import api, worker
 from trainer.entrypoints.background import Mending, Trainings
+from trainer.entrypoints.conducting import Conducting
+from trainer.entrypoints.rollout_api import Rollouts
 from trainer.entrypoints.traced import Traced
 from trainer.settings import Settings
 
@@ -54,6 +62,7 @@ class Trainer:
 
     train: Train
     rollout: Rollout
+    conductor: Conductor
     recover: Recover
     reproduce: Reproduce
     app: FastAPI
@@ -83,7 +92,10 @@ def build(
     datasets = LakeDatasets(lake, settings.trainer.specs_dir)
     models = RegisteredModels(registry.artifacts)
     triggers = LakeTriggers(lake, publisher, now)
-    rollout = Rollout(registry, used.announcements, now)
+    log = LakeRolloutLog(lake)
+    rollout = Rollout(log, registry, Showing(registry, used.announcements, registry.run_store), now)
+    health = KafkaHealth(settings.kafka, now)
+    conductor = Conductor(datasets, rollout, LakeEvidence(lake), health, now)
     progress = InProgress()
     train = Train(
         Workshop(datasets, used.learner, Judging(used.learner, models), settings.trainer.threads),
@@ -98,19 +110,37 @@ def build(
     recover = Recover(datasets, used.announcements, rollout, train)
     reproduce = Reproduce(datasets, used.learner, registry, models, library_versions())
     trainings = Trainings(train, registry.run_store)
+    rollouts = Rollouts(datasets, rollout, RolloutViews(log, conductor))
     operations = api.Operations(
-        trainings.begin, datasets, triggers, registry.run_store, rollout=rollout, reproduce=reproduce, progress=progress
+        trainings.begin,
+        datasets,
+        triggers,
+        registry.run_store,
+        rollouts=rollouts,
+        reproduce=reproduce,
+        progress=progress,
     )
-    running = _Running(settings, train, trainings, recover)
+    running = _Running(settings, train, trainings, recover, conducting=Conducting(conductor), health=health)
     app = _application(settings, operations, _checks(publisher, registry, lake), running)
-    return Trainer(train, rollout, recover, reproduce, app)
+    return Trainer(train, rollout, conductor, recover, reproduce, app)
 
 
 class _Running:
     """What runs beside the HTTP server."""
 
-    def __init__(self, settings: Settings, train: Train, trainings: Trainings, recover: Recover) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        train: Train,
+        trainings: Trainings,
+        recover: Recover,
+        *,
+        conducting: Conducting,
+        health: KafkaHealth,
+    ) -> None:
         self._settings = settings
+        self._conducting = conducting
+        self._health = health
         self._trainings = trainings
         self._mending = Mending(recover, settings.trainer.recover_every_s)
         self._worker = GroupWorker(settings.kafka, GROUP, THRESHOLD_REACHED, worker.handler(train))
@@ -119,9 +149,14 @@ class _Running:
         topics.ensure(self._settings.kafka)
         self._mending.start()
         self._worker.start()
+        self._health.on_problem = self._conducting.wake
+        self._health.start()
+        self._conducting.start()
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
 
     def close(self) -> None:
+        self._health.close()
+        self._conducting.close()
         self._mending.close()
         self._worker.close()
         self._trainings.close()

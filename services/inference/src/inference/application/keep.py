@@ -175,12 +175,14 @@ class Keeper:
         try:
             served = self._contender(contender, claim, champion)
         except (ModelRefused, SourceUnavailable) as exc:
-            if isinstance(exc, SourceUnavailable):
+            retrying = isinstance(exc, SourceUnavailable)
+            if retrying:
                 self._try_again(claim)
             kind = exc.kind if isinstance(exc, ModelRefused) else "unavailable"
             self._world.watches.refused(claim.model, kind)
             log.error("challenger_not_loaded", model=claim.model, version=contender.version, reason=str(exc))
-            return refused(claim.model, contender.version, f"not loaded ({kind}): {exc}", self._now())
+            problem = f"not loaded ({kind}): {exc}"
+            return refused(claim.model, contender.version, problem, self._now(), retrying=retrying)
         now = self._catalogue.now(claim.model)
         known = now.trial.watch if now and now.trial and now.trial.challenger.version == contender.version else None
         limit = served.spec.rollout.guardrails.error_rate_above

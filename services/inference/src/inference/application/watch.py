@@ -1,7 +1,6 @@
 """How one challenger does in this replica: counted as it answers, told every second."""
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -24,6 +23,7 @@ class Watch:
         self.on_trip: Callable[[], None] = lambda: None
         self.problem: str | None = None
         self.loaded = True
+        self.retrying = False
         self._fuse = Fuse(error_rate_limit)
         self._requests = self._failed = 0
         self._own: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -90,7 +90,7 @@ class Watch:
                 since=self.since,
                 occurred_at=now,
                 loaded=self.loaded,
-                problem=self.problem,
+                problem=None if self.retrying else self.problem,
                 requests=self._requests,
                 failed=self._failed,
                 p99_ms=_p99_ms(list(self._own)),
@@ -102,16 +102,11 @@ class Watch:
             )
 
 
-def refused(model: str, version: str, problem: str, since: datetime) -> Watch:
-    """What is told of a challenger that could not be loaded."""
+def refused(model: str, version: str, problem: str, since: datetime, *, retrying: bool = False) -> Watch:
+    """Of a challenger that could not be loaded; while that is `retrying`, no problem is told of."""
     watch = Watch(model, version, 0.0, since)
-    watch.problem, watch.loaded = problem, False
+    watch.problem, watch.loaded, watch.retrying = problem, False, retrying
     return watch
-
-
-def seconds_since(started_s: float) -> float:
-    """By the monotonic clock of `Question.started_s`."""
-    return time.perf_counter() - started_s
 
 
 def _p99_ms(seconds: list[float]) -> float | None:

@@ -1,12 +1,13 @@
-"""model-updated and threshold-reached."""
+"""model-updated, the audit log and threshold-reached."""
 
 from collections.abc import Callable
 from datetime import datetime
+from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import ValidationError
 
-from flywheel_schemas.events import ModelUpdated, ThresholdReached, TriggerReason
-from flywheel_schemas.topics import MODEL_UPDATED, THRESHOLD_REACHED
+from flywheel_schemas.events import ModelUpdated, RolloutAction, ThresholdReached, TriggerReason
+from flywheel_schemas.topics import MODEL_UPDATED, ROLLOUT_AUDIT_LOG, THRESHOLD_REACHED
 from kafka_runtime import tail
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
@@ -27,6 +28,11 @@ class KafkaAnnouncements:
     def publish(self, event: ModelUpdated) -> None:
         """Returns when all replicas have it. Raises BrokerUnavailable."""
         self._publisher.publish(MODEL_UPDATED, event.model, event)
+
+    def record(self, action: RolloutAction) -> None:
+        """The same entry has the same event id, however often it is told. Raises BrokerUnavailable."""
+        event_id = str(uuid5(NAMESPACE_URL, f"flywheel:{action.model}:rollout:{action.sequence}"))
+        self._publisher.publish(ROLLOUT_AUDIT_LOG, action.model, action, event_id=event_id)
 
     def latest(self) -> dict[str, ModelUpdated]:
         """The last readable event of each model."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from flywheel_schemas.events import ModelUpdated, ThresholdReached
+from flywheel_schemas.events import ModelUpdated, RolloutAction, ThresholdReached
 from flywheel_schemas.spec import ModelSpec
 from registry import ModelVersion, VersionState
 from registry.runs import Outcome, Run
@@ -100,8 +100,14 @@ class Registry(Protocol):
     def set_champion(self, model: str, version: str, *, previous: str | None = None) -> None:
         """Point the alias champion at `version`."""
 
-    def tag_version(self, model: str, version: str, name: str, value: str) -> None:
-        """Set one of Flywheel's tags."""
+    def set_challenger(self, model: str, version: str | None) -> None:
+        """Point the alias challenger at `version`, or at nothing."""
+
+    def rollout_sequence(self, model: str) -> int | None:
+        """The last transition that the registry shows in full."""
+
+    def set_rollout_sequence(self, model: str, sequence: int) -> None:
+        """Note that the registry shows transition `sequence` in full."""
 
 
 class Runs(Protocol):
@@ -137,9 +143,12 @@ class Models(Protocol):
 
 
 class Announcements(Protocol):
-    """model-updated."""
+    """model-updated, and the audit log."""
 
     def publish(self, event: ModelUpdated) -> None:
+        """Return when the broker has it."""
+
+    def record(self, action: RolloutAction) -> None:
         """Return when the broker has it."""
 
     def latest(self) -> dict[str, ModelUpdated]:

@@ -28,7 +28,7 @@ class Recover:
         return found
 
     def announcements(self) -> int:
-        """Announce every model whose champion is not the one that was announced last; how many there were."""
+        """Show and tell every transition that the registry or the topic lacks; in how many models there were any."""
         latest = self._announcements.latest()
         models = self._datasets.models()
-        return sum(self._rollout.recover(model, latest.get(model)) is not None for model in models)
+        return sum(self._rollout.finish(model, latest.get(model), check_topic=True) for model in models)

@@ -1,148 +1,229 @@
-"""Carries out the steps of the rollout: the registry first, then model-updated.
+"""Every change of who serves a model goes through here: decided, numbered in the log, shown, told.
 
-The champion's alias is the moment at which a step has happened. Whatever a crash leaves undone after it is done by
-`recover`, and before it nothing has happened.
+Safety before book-keeping: a rollback is told first and shown in the registry after, so it needs no registry;
+everything else is in the registry before anybody is told.
 """
 
-import threading
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
-from flywheel_schemas.events import ModelAction, ModelUpdated
+from flywheel_schemas.events import ModelUpdated
 from flywheel_schemas.spec import RolloutPolicy
-from registry import ModelVersion, VersionState
+from registry import ModelVersion, RegistryUnavailable, VersionState
 from telemetry import logging
-from trainer.application.announcing import model_updated
-from trainer.application.ports import Announcements, Registry
+from trainer.application.ports import Registry
+from trainer.application.showing import Showing, told_last
+from trainer.application.transitions import Entry, RolloutLog
 from trainer.domain import rollout as steps
-from trainer.domain.rollout import Change, Standing, Step
+from trainer.domain.rollout import Action, Release, Standing, Step
 
 _LOG = logging.get("trainer")
-TRAINER = "trainer"
+TRAINER, REGISTRY = "trainer", "registry"
+_LOOKED_BACK = 200
+Decide = Callable[[Standing], Step | None]
 
 
 class Rollout:
-    """Every change of a version's state in this process goes through here, one at a time per model."""
+    """Transitions of models, one after the other whoever asks for them. Safe to use from several threads."""
 
-    def __init__(self, registry: Registry, announcements: Announcements, now: Callable[[], datetime]) -> None:
+    def __init__(self, log: RolloutLog, registry: Registry, showing: Showing, now: Callable[[], datetime]) -> None:
+        self._log = log
         self._registry = registry
-        self._announcements = announcements
+        self._showing = showing
         self._now = now
-        self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
 
-    def settle(self, version: ModelVersion, policy: RolloutPolicy) -> Step:
-        """Promote or reject a version whose gates have been judged. Doing it again finishes what was begun."""
-        with self._locks[version.model]:
-            version = self._registry.version(version.model, version.version)
-            champion = self._registry.champion(version.model)
-            step = self._decide(version, champion, policy)
-            self._carry_out(version.model, step, TRAINER)
-            return step
+    def standing(self, model: str) -> Standing:
+        """How the model stands now."""
+        last = self._log.last(model)
+        return last.standing if last else self._of_registry(model)
 
-    def promote(self, model: str, version: str, reason: str, who: str, *, force: bool) -> Step:
-        """Make `version` the champion. Raises NotAllowed or UnknownVersion."""
-        with self._locks[model]:
-            target = _standing(self._registry.version(model, version))
-            champion = self._registry.champion(model)
-            step = steps.promote(target, _standing(champion) if champion else None, reason, force=force)
-            self._carry_out(model, step, who)
-            return step
-
-    def rollback(self, model: str, version: str | None, reason: str, who: str) -> Step:
-        """Go back to `version`, or to the previous champion. Raises NotAllowed or UnknownVersion."""
-        with self._locks[model]:
-            champion = self._registry.champion(model)
-            wanted = version or (champion.previous_champion if champion else None)
-            target = _standing(self._registry.version(model, wanted)) if wanted else None
-            step = steps.rollback(_standing(champion) if champion else None, target, reason)
-            self._registry.tag_version(model, step.version, "rolled_back_to", str(step.champion))
-            self._carry_out(model, step, who)
-            return step
-
-    def recover(self, model: str, latest: ModelUpdated | None) -> Step | None:
-        """Finish what a crash interrupted: states that lag behind the alias, and a change that was not announced."""
-        with self._locks[model]:
-            champion = self._registry.champion(model)
-            if champion is None:
-                return None
-            stale = self._catch_up(model, champion)
-            if latest is not None and latest.champion == champion.version:
-                return None
-            step = _as_it_stands(champion, stale, latest)
-            _LOG.warning(
-                "announcing_what_a_crash_left", model=model, action=step.action.value, champion=champion.version
-            )
-            self._announce(model, step)
-            return step
+    def take(self, model: str, decide: Decide, who: str, figures: Mapping[str, Any] | None = None) -> Entry | None:
+        """Make the transition that `decide` finds, if any: of whatever stands when it is this call's turn."""
+        entry = self._numbered(model, decide, who, figures or {})
+        if entry is not None:
+            self._carry_out(entry)
+        return entry
 
     def announce_registered(self, version: ModelVersion) -> None:
         """Tell that there is a new version, before it is decided what becomes of it."""
-        champion = self._registry.champion(version.model)
-        serving = champion.version if champion else None
-        step = Step(ModelAction.REGISTERED, version.version, serving, None, (), version.reason)
-        self._announce(version.model, step)
+        release = release_of(version)
+        self.take(version.model, lambda standing: steps.register(standing, release, version.reason), TRAINER)
 
-    def _decide(self, version: ModelVersion, champion: ModelVersion | None, policy: RolloutPolicy) -> Step:
-        candidate, serving = _standing(version), _standing(champion) if champion else None
-        if champion and champion.version == version.version:
-            previous = version.previous_champion
-            before = Standing(previous, VersionState.RETIRED) if previous else None
-            return steps.take_over(candidate, before, version.reason)
-        if version.state is VersionState.REJECTED:
-            return steps.reject(candidate, serving, version.reason)
-        if (champion.version if champion else None) != version.judged_against:
-            now, then = serving.version if serving else "none", version.judged_against or "none"
-            reason = f"the champion changed from {then} to {now} while this version was judged; retrain to compare anew"
-            return steps.reject(candidate, serving, reason)
-        return steps.after_gates(candidate, serving, version.gates, policy)
+    def settle(self, version: ModelVersion, policy: RolloutPolicy) -> Step:
+        """What becomes of a version whose gates have been judged. Doing it again finds what was decided."""
+        self.finish(version.model)
+        known = self._decided(version)
+        if known is not None:
+            # Whoever decided it may have died before it was told.
+            self._tell_last(version.model)
+            return known
+        candidate = release_of(version)
+        failed = [f"{gate.name}: {gate.reason}" for gate in version.gates if not gate.passed]
 
-    def _carry_out(self, model: str, step: Step, who: str) -> None:
-        current = self._registry.champion(model)
-        if step.champion and (current is None or current.version != step.champion):
-            previous = step.previous if step.action is ModelAction.PROMOTED else None
-            self._registry.set_champion(model, step.champion, previous=previous)
-        for change in step.changes:
-            self._write(model, change, step.reason, who)
-        self._announce(model, step)
-        _LOG.info("model_updated", model=model, action=step.action.value, version=step.version, champion=step.champion)
+        def decide(standing: Standing) -> Step:
+            return steps.after_gates(standing, candidate, failed, policy, self._now())
 
-    def _write(self, model: str, change: Change, reason: str, who: str) -> None:
-        self._registry.set_state(
-            model, change.version, change.state, traffic_percent=change.traffic_percent, reason=reason, who=who
+        while True:
+            entry = self.take(version.model, decide, TRAINER)
+            assert entry is not None  # noqa: S101 - gates always lead somewhere
+            if entry.release.version == candidate.version:
+                return entry.step
+
+    def promote(
+        self, model: str, version: str, reason: str, who: str, *, force: bool, strategy: str = "instant"
+    ) -> Step:
+        """Make `version` the champion, at once or by a trial. Raises NotAllowed or UnknownVersion."""
+        found = self._registry.version(model, version)
+        target, rejected = release_of(found), found.state is VersionState.REJECTED and not force
+        self.finish(model)
+
+        def decide(standing: Standing) -> Step:
+            step = steps.promote(standing, target, reason, rejected=rejected)
+            return step if strategy == "instant" else steps.begin(standing, target, strategy, reason, self._now())
+
+        return self._until(model, decide, who, target.version)
+
+    def rollback(self, model: str, version: str | None, reason: str, who: str) -> Step:
+        """Go back: from a trial to the champion, else to `version` or the champion before. Needs no registry unless
+        `version` is none that served lately. Raises NotAllowed or UnknownVersion.
+        """
+        target, rejected = self._target(model, version) if version else (None, False)
+
+        def decide(standing: Standing) -> Step:
+            return steps.rollback(standing, target, reason, rejected=rejected)
+
+        entry = self.take(model, decide, who)
+        assert entry is not None  # noqa: S101 - a rollback is made or refused
+        champion = entry.standing.champion
+        if version and champion and champion.version != version:
+            return self.rollback(model, version, reason, who)
+        return entry.step
+
+    def pause(self, model: str, reason: str, who: str) -> Step:
+        """Hold the challenger at its share. Raises NotAllowed."""
+        return self._until(model, lambda standing: steps.pause(standing, reason), who)
+
+    def resume(self, model: str, reason: str, who: str) -> Step:
+        """Go on. Raises NotAllowed."""
+        return self._until(model, lambda standing: steps.resume(standing, reason), who)
+
+    def finish(self, model: str, latest: ModelUpdated | None = None, *, check_topic: bool = False) -> bool:
+        """Show and tell what a crash left undone; whether there was any.
+
+        A champion that a person has set in MLflow itself is taken over into the log.
+        """
+        shown = self._showing.shown(model)
+        champion = self._registry.champion(model)
+        last = self._log.last(model)
+        if last is None:
+            return False
+        untold = check_topic and told_last(latest) < last.sequence
+        if shown < last.sequence or untold:
+            _LOG.warning("finishing_a_transition", model=model, shown=shown, untold=untold, last=last.sequence)
+            self._bring_up(model, shown, last)
+            return True
+        ours = last.standing.champion.version if last.standing.champion else None
+        if shown == last.sequence and champion is not None and champion.version != ours:
+            release, reason = release_of(champion), "the alias champion was moved in MLflow"
+            self._until(model, lambda standing: steps.promote(standing, release, reason), REGISTRY, release.version)
+            return True
+        return False
+
+    def _numbered(self, model: str, decide: Decide, who: str, figures: Mapping[str, Any]) -> Entry | None:
+        while True:
+            last = self._log.last(model)
+            step = decide(last.standing if last else self._of_registry(model))
+            if step is None:
+                return None
+            number = last.sequence + 1 if last else 0
+            entry = Entry(
+                model,
+                number,
+                self._now(),
+                who,
+                step.action,
+                step.release,
+                step.standing,
+                step.reason,
+                step.previous,
+                figures,
+            )
+            if self._log.append(entry):
+                return entry
+
+    def _carry_out(self, entry: Entry) -> None:
+        if entry.action is Action.ROLLED_BACK:
+            self._showing.tell(entry)
+            try:
+                self._bring_up(entry.model, self._showing.shown(entry.model), entry, tell=False)
+            except RegistryUnavailable as exc:
+                _LOG.warning("rolled_back_without_the_registry", model=entry.model, reason=str(exc))
+        else:
+            self._bring_up(entry.model, self._showing.shown(entry.model), entry)
+        _LOG.info(
+            "model_updated", model=entry.model, action=entry.action.value, version=entry.release.version, who=entry.who
         )
 
-    def _announce(self, model: str, step: Step) -> None:
-        version = self._registry.version(model, step.version)
-        champion = self._registry.version(model, step.champion) if step.champion else None
-        self._announcements.publish(model_updated(step, version, champion, self._now()))
+    def _bring_up(self, model: str, shown: int, last: Entry, *, tell: bool = True) -> None:
+        missing = last.sequence - shown
+        for entry in self._log.latest(model, missing) if missing > 1 else ():
+            if shown < entry.sequence < last.sequence:
+                self._showing.show(entry)
+        if missing > 0:
+            self._showing.show(last)
+        if tell and (newest := self._log.last(model)) is not None and newest.sequence == last.sequence:
+            self._showing.tell(last)
 
-    def _catch_up(self, model: str, champion: ModelVersion) -> ModelVersion | None:
-        """Bring the states in line with the alias; the version that a rollback took from its place, if it was one."""
-        taken_back = None
-        if champion.state is not VersionState.PROMOTED:
-            self._write(model, Change(champion.version, VersionState.PROMOTED, 100.0), "completed at start", TRAINER)
-        for version in self._registry.versions(model):
-            if version.version == champion.version:
-                continue
-            went_back = version.rolled_back_to == champion.version
-            taken_back = version if went_back else taken_back
-            if version.state is VersionState.PROMOTED:
-                state = VersionState.ROLLED_BACK if went_back else VersionState.RETIRED
-                self._write(model, Change(version.version, state, 0.0), "completed at start", TRAINER)
-        return taken_back
+    def _tell_last(self, model: str) -> None:
+        if (last := self._log.last(model)) is not None:
+            self._showing.tell(last)
+
+    def _until(self, model: str, decide: Decide, who: str, version: str | None = None) -> Step:
+        """Transitions until the one that is about `version`: a trial of another may have to end first."""
+        while True:
+            entry = self.take(model, decide, who)
+            assert entry is not None  # noqa: S101 - what a person asks for is made or refused
+            if version is None or entry.release.version == version:
+                return entry.step
+
+    def _decided(self, version: ModelVersion) -> Step | None:
+        """What the log says of a version already, beyond that it was registered."""
+        found = [
+            entry
+            for entry in self._log.latest(version.model, _LOOKED_BACK)
+            if entry.release.version == version.version and entry.action is not Action.REGISTERED
+        ]
+        return found[-1].step if found else None
+
+    def _target(self, model: str, version: str) -> tuple[Release, bool]:
+        for release in self.standing(model).former:
+            if release.version == version:
+                return release, False
+        found = self._registry.version(model, version)
+        return release_of(found), found.state is VersionState.REJECTED
+
+    def _of_registry(self, model: str) -> Standing:
+        """How a model stands that has no log yet."""
+        champion = self._registry.champion(model)
+        if champion is None:
+            return Standing()
+        before = champion.previous_champion
+        former = (release_of(self._registry.version(model, before)),) if before else ()
+        return Standing(release_of(champion), former)
 
 
-def _standing(version: ModelVersion) -> Standing:
-    return Standing(version.version, version.state, version.previous_champion)
-
-
-def _as_it_stands(champion: ModelVersion, taken_back: ModelVersion | None, latest: ModelUpdated | None) -> Step:
-    """The step that led to `champion`, told after the fact."""
-    if taken_back is not None and latest is not None and latest.champion == taken_back.version:
-        back = (Change(taken_back.version, VersionState.ROLLED_BACK, 0.0),)
-        reason = taken_back.reason or "rolled back"
-        return Step(ModelAction.ROLLED_BACK, taken_back.version, champion.version, taken_back.version, back, reason)
-    previous = champion.previous_champion
-    before = Standing(previous, VersionState.RETIRED) if previous else None
-    return steps.take_over(_standing(champion), before, champion.reason)
+def release_of(version: ModelVersion) -> Release:
+    """What is told of a registered version."""
+    return Release(
+        version=version.version,
+        run_id=version.run_id,
+        artifact_uri=version.artifact_uri,
+        artifact_sha256=version.artifact_sha256,
+        training_set_hash=version.training_set_hash,
+        trigger_id=version.trigger_id,
+        judged_against=version.judged_against,
+        dataset_versions=dict(version.dataset_versions),
+        metrics=dict(version.metrics),
+        gates=tuple(gate.model_dump(mode="json") for gate in version.gates),
+    )

@@ -26,6 +26,7 @@ from trainer.domain import training_set as sets
 from trainer.domain.errors import CannotTrain
 from trainer.domain.fingerprint import training_set_hash
 from trainer.domain.parameters import parameters
+from trainer.domain.rollout import Action
 
 MAX_ATTEMPTS = 10
 _LOG = logging.get("trainer")
@@ -37,7 +38,13 @@ _SECONDS = metrics.histogram(
     ("model",),
     buckets=(1, 2, 5, 10, 20, 60, 300, 1800, 7200),
 )
-OF_ACTION = {"promoted": Outcome.PROMOTED, "rejected": Outcome.REJECTED, "rolled_back": Outcome.ROLLED_BACK}
+OF_ACTION = {
+    Action.PROMOTED: Outcome.PROMOTED,
+    Action.REJECTED: Outcome.REJECTED,
+    Action.ROLLED_BACK: Outcome.ROLLED_BACK,
+    Action.SUPERSEDED: Outcome.SUPERSEDED,
+}
+"""The outcome of a training whose version got this far; of one on trial or waiting, its rollout sets it later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +130,8 @@ class Train:
         self._shop.datasets.spec(request.model)
         return self._runs.start(request.model, request.reason, self._tags(request))
 
-    def handle(self, request: Request, opened: Run | None = None) -> Outcome:
-        """Lead the request to its outcome, or find that it has one.
+    def handle(self, request: Request, opened: Run | None = None) -> Outcome | None:
+        """Lead the request to its outcome, or find that it has one. None: its version is on trial.
 
         Raises NoSuchModel, and what the ports raise: then calling again goes on where this call stopped.
         """
@@ -139,7 +146,8 @@ class Train:
             run = known or self._runs.start(request.model, request.reason, self._tags(request))
             with _SECONDS.labels(request.model).time(), self._progress.training(request.model, run.run_id):
                 outcome = self._lead(run, spec, request)
-            _RUNS.labels(request.model, outcome.value).inc()
+            if outcome is not None:
+                _RUNS.labels(request.model, outcome.value).inc()
             return outcome
 
     def interrupted(self, model: str) -> list[Run]:
@@ -168,7 +176,7 @@ class Train:
             return None
         return last if self._triggers.logged(request.model, str(request.trigger.trigger_id)) else None
 
-    def _supersede(self, request: Request, known: Run | None, newer: ThresholdReached) -> Outcome:
+    def _supersede(self, request: Request, known: Run | None, newer: ThresholdReached) -> Outcome | None:
         run = known or self._runs.start(request.model, request.reason, self._tags(request))
         if version := self._ledger.version_of(run):
             return self._settle(run, self._shop.datasets.spec(run.model), version)
@@ -176,7 +184,7 @@ class Train:
         _RUNS.labels(request.model, Outcome.SUPERSEDED.value).inc()
         return Outcome.SUPERSEDED
 
-    def _lead(self, run: Run, spec: ModelSpec, request: Request) -> Outcome:
+    def _lead(self, run: Run, spec: ModelSpec, request: Request) -> Outcome | None:
         attempt = int(run.tags.get("attempts", "0")) + 1
         if attempt > MAX_ATTEMPTS:
             reason = f"{MAX_ATTEMPTS} attempts did not end; the last said: {run.reason or 'nothing, its process died'}"
@@ -228,13 +236,13 @@ class Train:
         self._rollout.announce_registered(version)
         return version
 
-    def _settle(self, run: Run, spec: ModelSpec, version: ModelVersion) -> Outcome:
+    def _settle(self, run: Run, spec: ModelSpec, version: ModelVersion) -> Outcome | None:
         with self._progress.stage(run.model, "rolling out"):
             self._shop.datasets.note_version(run.model, version.version, _note(version))
             step = self._rollout.settle(version, spec.rollout)
-            outcome = OF_ACTION[step.action.value]
-            self._runs.finish(run.run_id, outcome, step.reason, version.version)
-        return outcome
+            if step.action not in OF_ACTION:
+                self._runs.tag(run.run_id, version=version.version, reason=step.reason, rollout=step.action.value)
+        return OF_ACTION.get(step.action)
 
     def _reject(self, run: Run, reason: str) -> Outcome:
         self._runs.finish(run.run_id, Outcome.REJECTED, reason)

@@ -1,29 +1,23 @@
-"""The admin API: retrain, promote, roll back, reproduce; and what runs."""
+"""The admin API: retrain, reproduce, and what runs; rollouts are in `rollout_api`."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import Depends, FastAPI, Path
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flywheel_schemas.events import MODEL_NAME_PATTERN
-from http_api import keys, problems
+from http_api import problems
 from http_api.problems import Problem
 from registry.runs import Run
 from trainer.application.ports import Datasets, Runs, Triggers
 from trainer.application.progress import InProgress
 from trainer.application.reproduce import Reproduce
-from trainer.application.rollout import Rollout
-from trainer.domain.rollout import INSTANT_INSTEAD, Step
-from trainer.entrypoints import bodies
+from trainer.entrypoints import bodies, rollout_api
 from trainer.entrypoints.errors import STATUS, retry_after_s
+from trainer.entrypoints.rollout_api import Name, Operator, Reader, Rollouts, name
 
-Name = Annotated[str, Path(pattern=MODEL_NAME_PATTERN, max_length=63)]
-Operator = Annotated[keys.Principal, Depends(keys.require("operate"))]
-Reader = Annotated[keys.Principal, Depends(keys.require("read"))]
 Begin = Callable[[str, str], Run]
 
 
@@ -35,7 +29,7 @@ class Operations:
     datasets: Datasets
     triggers: Triggers
     runs: Runs
-    rollout: Rollout
+    rollouts: Rollouts
     reproduce: Reproduce
     progress: InProgress
 
@@ -45,21 +39,21 @@ def install(app: FastAPI, operations: Operations) -> None:
     for error, (status, title) in STATUS.items():
         app.add_exception_handler(error, _answer(status, title))
     _install_training(app, operations)
-    _install_rollout(app, operations)
+    rollout_api.install(app, operations.rollouts, _problems)
 
 
 def _install_training(app: FastAPI, operations: Operations) -> None:
     @app.post("/v1/models", status_code=202, tags=["training"], responses=_problems(404, 503))
     def add_model(asked: bodies.AddModel, who: Operator) -> bodies.Opened:
         """Train a first version from the spec and the base rows in the lake (`flywheel model add` puts them there)."""
-        run = operations.begin(asked.model, f"{asked.reason} ({_name(who)})")
+        run = operations.begin(asked.model, f"{asked.reason} ({name(who)})")
         return bodies.Opened(model=asked.model, run_id=run.run_id)
 
     @app.post("/v1/models/{model}/retrain", status_code=202, tags=["training"], responses=_problems(404, 503))
     def retrain(model: Name, asked: bodies.Retrain, who: Operator) -> bodies.Triggered:
         """Retrain now: the trigger is logged and announced like any other."""
         operations.datasets.spec(model)
-        trigger = operations.triggers.fire(model, f"{asked.reason} ({_name(who)})")
+        trigger = operations.triggers.fire(model, f"{asked.reason} ({name(who)})")
         return bodies.Triggered(model=model, trigger_id=str(trigger.trigger_id))
 
     @app.get("/v1/models/{model}/runs", tags=["training"], responses=_problems(404, 503))
@@ -86,22 +80,6 @@ def _install_training(app: FastAPI, operations: Operations) -> None:
         )
 
 
-def _install_rollout(app: FastAPI, operations: Operations) -> None:
-    @app.post("/v1/models/{model}/promote", status_code=202, tags=["rollout"], responses=_problems(404, 409, 503))
-    def promote(model: Name, asked: bodies.Promote, who: Operator) -> bodies.Changed:
-        """Let a version serve all traffic."""
-        operations.datasets.spec(model)
-        note = "" if asked.strategy == "instant" else f" (strategy {asked.strategy}: {INSTANT_INSTEAD})"
-        step = operations.rollout.promote(model, asked.version, f"{asked.reason}{note}", _name(who), force=asked.force)
-        return _changed(model, step)
-
-    @app.post("/v1/models/{model}/rollback", status_code=202, tags=["rollout"], responses=_problems(404, 409, 503))
-    def rollback(model: Name, asked: bodies.Rollback, who: Operator) -> bodies.Changed:
-        """Put the previous champion, or the version named, back in its place."""
-        operations.datasets.spec(model)
-        return _changed(model, operations.rollout.rollback(model, asked.version, asked.reason, _name(who)))
-
-
 def _answer(status: int, title: str) -> Callable[[Request, Exception], Response]:
     def answer(request: Request, error: Exception) -> Response:
         headers = {"Retry-After": f"{retry_after_s(error):.0f}"} if status == 503 else {}
@@ -115,27 +93,13 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, object]]:
     return problems.describe(*(Problem(status, titles[status], "…") for status in statuses))
 
 
-def _name(who: keys.Principal) -> str:
-    return who.key_id or "anonymous"
-
-
-def _changed(model: str, step: Step) -> bodies.Changed:
-    return bodies.Changed(
-        model=model,
-        action=step.action.value,
-        version=step.version,
-        champion=step.champion,
-        previous=step.previous,
-        reason=step.reason,
-    )
-
-
 def _shown(run: Run) -> bodies.RunShown:
     return bodies.RunShown(
         run_id=run.run_id,
         reason=run.reason,
         trigger_id=run.trigger_id,
         outcome=run.outcome.value if run.outcome else None,
+        rollout=None if run.outcome else run.tags.get("rollout"),
         failed=run.failed,
         version=run.version,
         started_at=run.started_at,

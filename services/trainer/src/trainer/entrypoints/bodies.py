@@ -1,14 +1,13 @@
 """What the admin API takes and answers."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from flywheel_schemas.events import ModelName
 
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
-Version = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}$", examples=["7"])]
 
 
 class _Asked(BaseModel):
@@ -28,22 +27,6 @@ class Retrain(_Asked):
     reason: Reason
 
 
-class Promote(_Asked):
-    """Let a version serve. A rejected one needs `force`."""
-
-    version: Version
-    reason: Reason
-    strategy: Literal["instant", "canary"] = "instant"
-    force: bool = False
-
-
-class Rollback(_Asked):
-    """Go back to `version`, or to the champion before the present one."""
-
-    reason: Reason
-    version: Version | None = None
-
-
 class Opened(BaseModel):
     """A training that has begun: GET …/runs shows how it goes."""
 
@@ -58,26 +41,16 @@ class Triggered(BaseModel):
     trigger_id: str
 
 
-class Changed(BaseModel):
-    """A step of the rollout that has been taken."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    model: str
-    action: str
-    version: str
-    champion: str | None
-    previous: str | None
-    reason: str
-
-
 class RunShown(BaseModel):
-    """One training. `outcome` null: it runs, or its process died and it will be taken up again."""
+    """One training. `outcome` null: it runs, or its process died and it will be taken up again, or its version is on
+    trial (`rollout` then says shadow, canary or waiting).
+    """
 
     run_id: str
     reason: str
     trigger_id: str | None
     outcome: str | None
+    rollout: str | None
     failed: bool
     version: str | None
     started_at: datetime

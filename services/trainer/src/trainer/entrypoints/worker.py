@@ -34,7 +34,12 @@ def handler(train: Train) -> Callable[[Record], None]:
             raise
         except AGAIN_LATER as exc:
             raise Retryable(str(exc), retry_after_s(exc)) from exc
-        _LOG.info("trigger_done", model=trigger.model, trigger_id=str(trigger.trigger_id), outcome=outcome.value)
+        _LOG.info(
+            "trigger_done",
+            model=trigger.model,
+            trigger_id=str(trigger.trigger_id),
+            outcome=outcome.value if outcome else "on trial",
+        )
 
     return handle
 
