@@ -18,6 +18,7 @@ from inference.application.catalogue import Catalogue, NotServed, UnknownModel
 from inference.application.keep import Heard, Keeper
 from inference.application.ports import Booster, ModelRefused, SourceUnavailable
 from inference.domain.claims import Artifact, Claim
+from inference.domain.pins import Pins
 from registry.errors import CorruptArtifact, RegistryUnavailable
 
 from .conftest import make_spec, train
@@ -76,8 +77,9 @@ class Shop:
 
 
 class House:
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, pins: Pins | None = None) -> None:
         self.shop, self.catalogue = Shop(tmp_path / "shop"), Catalogue()
+        self.pins = pins or {}
         self._copies = tmp_path / "copies"
         self._running: list[tuple[Keeper | Asker, threading.Thread]] = []
 
@@ -85,7 +87,7 @@ class House:
         self.close()
         shop, copies = self.shop, DiskCopies(self._copies, self.shop)
         world = World(shop, copies, shop, shop, TokenKeys("a key for tests only"))
-        self.catalogue = Catalogue()
+        self.catalogue = Catalogue(self.pins)
         keeper = Keeper(self.catalogue, world, retry_s=0.05)
         asker = Asker(shop, shop, self.catalogue, keeper.hear, every_s=0.05)
         for works in (keeper, asker):

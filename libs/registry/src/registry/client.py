@@ -82,6 +82,10 @@ class Registry:
         """The version that is being tried beside the champion; None when there is none."""
         return self._by_alias(model, CHALLENGER)
 
+    def aliased(self, model: str, alias: str) -> ModelVersion | None:
+        """The version that carries `alias`, if any."""
+        return self._by_alias(model, alias)
+
     def register(self, candidate: Candidate) -> ModelVersion:
         """Upload the candidate's files and make them a version in state `registered`.
 

@@ -3,13 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flywheel_schemas.tokens import TokenKeys
+from inference.domain.pins import parse_pins
 from kafka_runtime.settings import KafkaSettings
 from lake.settings import LakeSettings
 from registry import RegistrySettings
+
+
+def _pins(text: object) -> object:
+    return parse_pins(text) if isinstance(text, str) else text
 
 
 class InferenceSettings(BaseSettings):
@@ -32,6 +37,7 @@ class InferenceSettings(BaseSettings):
     max_pending_bytes: Annotated[int, Field(alias="INFERENCE_MAX_PENDING_BYTES", ge=1024)] = 4 * 1024 * 1024
     threads: Annotated[int, Field(alias="INFERENCE_THREADS", ge=1, le=64)] = 2
     shadow_rows_per_s: Annotated[int, Field(alias="INFERENCE_SHADOW_ROWS_PER_S", ge=10)] = 500
+    model_pin: Annotated[dict[str, str], NoDecode, Field(alias="MODEL_PIN"), BeforeValidator(_pins)] = {}
     registry_poll_s: Annotated[float, Field(alias="INFERENCE_REGISTRY_POLL_S", gt=0.0)] = 30.0
 
     @model_validator(mode="after")

@@ -92,7 +92,7 @@ def build(settings: Settings) -> ASGIApp:
     """Inference as an ASGI application. Opens no connection before it is served."""
     own = settings.own
     token_keys = TokenKeys(own.feedback_token_key.get_secret_value())
-    measures, catalogue = Measures(), Catalogue()
+    measures, catalogue = Measures(), Catalogue(own.model_pin)
     courier = _courier(settings, measures)
     aside = Aside(courier, rows_per_s=own.shadow_rows_per_s)
     background = _background(settings, catalogue, (courier, aside), measures, token_keys)
@@ -161,7 +161,7 @@ def _background(
 ) -> _Background:
     own, trial, registry = settings.own, TrialRun(), Registry(settings.registry)
     courier, aside = predictions
-    champions = RegistryChampions(registry)
+    champions = RegistryChampions(registry, own.model_pin)
     copies = DiskCopies(own.cache_dir, registry.artifacts)
     health = Publisher(settings.kafka, "/flywheel/inference", linger_ms=0.0, delivery_timeout_s=_HEALTH_TIMEOUT_S)
     replica = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"

@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from types import MappingProxyType
 
 from inference.application.served import Lineup, ServedModel
 from inference.application.watch import Watch
+from inference.domain.pins import Pins
 from inference.domain.states import LoadState, ModelStatus, Sources, TrialStatus, readiness
 
 
@@ -20,7 +22,8 @@ class NotServed(Exception):
 class Catalogue:
     """Read by every request without a lock; changed by the keeper alone. One assignment swaps a lineup."""
 
-    def __init__(self) -> None:
+    def __init__(self, pins: Pins = MappingProxyType({})) -> None:
+        self.pins = pins
         self.topic_problem: Callable[[], str | None] = lambda: Sources().topic_problem
         self._served: dict[str, Lineup] = {}
         self._watches: dict[str, Watch] = {}

@@ -82,7 +82,8 @@ class Keeper:
     def run(self) -> None:
         """Load the copies on disk, then settle what is heard until `stop`."""
         for claim in self._world.copies.last_served():
-            self._settle(replace(claim, at=_BEFORE_ALL))
+            if self._catalogue.pins.get(claim.model, claim.version) == claim.version:
+                self._settle(replace(claim, at=_BEFORE_ALL))
         while True:
             try:
                 first = self._inbox.get(timeout=self._pause_s())
@@ -113,10 +114,10 @@ class Keeper:
             log.warning("registry_unavailable", reason=asked.problem)
 
     def _settle_events(self, heard: Sequence[Heard]) -> None:
-        """Settle the last claim of each model."""
+        """Settle the last claim of each model; what is promoted does not concern a pinned one."""
         latest: dict[str, tuple[Claim, bool]] = {}
         for each in heard:
-            if (claim := claim_of(each.event)) is not None:
+            if (claim := claim_of(each.event)) is not None and claim.model not in self._catalogue.pins:
                 latest[claim.model] = (claim, each.live)
         for model, (claim, live) in latest.items():
             if event_wins(claim, live=live, standing=self._standing.get(model)):

@@ -29,6 +29,9 @@ class ModelDocument(BaseModel):
     task: str | None
     champion: str | None
     challenger: str | None
+    pinned: str | None = Field(
+        None, description="MODEL_PIN of this replica: it serves this version or alias, and ignores promotions."
+    )
     versions: list[VersionDocument]
 
 
@@ -63,6 +66,7 @@ def _document(catalogue: Catalogue, model: str) -> ModelDocument:
         task=catalogue.task(model),
         champion=status.serving,
         challenger=status.trial.version if status.trial else None,
+        pinned=catalogue.pins.get(model),
         versions=_versions(status),
     )
 
