@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done)
 
-.PHONY: help setup up down status scale demo test chaos bench study lint fmt schemas web protocol
+.PHONY: help setup up down status scale demo test chaos bench study lint fmt schemas web protocol k8s
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,7 @@ chaos: setup ## Kill processes under load for longer than `make test` does, then
 bench: setup ## How fast each part is, beside what it is measured against
 	@$(PY) -m benchmarks $(ARGS)
 
-study: setup ## What learning from feedback is worth, on a year of flights (about 25 minutes; ARGS="poison --seeds 1" for less)
-	@$(PY) -m study $(ARGS)
+study: setup ## What learning from feedback is worth, on a year of flights (about 25 minutes; ARGS="poison --seeds 1" for less) @$(PY) -m study $(ARGS) k8s: $(INSTALLED) Render every overlay deploy/k8s, validate it offline, and write its table into docs/operations.md tests.k8s
 
 lint: $(INSTALLED) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .
