@@ -50,7 +50,11 @@ chaos: setup ## Kill processes under load for longer than `make test` does, then
 bench: setup ## How fast each part is, beside what it is measured against
 	@$(PY) -m benchmarks $(ARGS)
 
-study: setup ## What learning from feedback is worth, on a year of flights (about 25 minutes; ARGS="poison --seeds 1" for less) @$(PY) -m study $(ARGS) k8s: $(INSTALLED) Render every overlay deploy/k8s, validate it offline, and write its table into docs/operations.md tests.k8s
+study: setup ## What learning from feedback is worth, on a year of flights (about 25 minutes; ARGS="poison --seeds 1" for less)
+	@$(PY) -m study $(ARGS)
+
+k8s: $(INSTALLED) ## Render every overlay of deploy/k8s, validate it offline, and write its table into docs/operations.md
+	@$(PY) -m tests.k8s
 
 lint: $(INSTALLED) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .

@@ -1,4 +1,7 @@
-"""`python -m kafka_runtime` makes the topics that are missing: 0 when all are there, 1 when not, 2 for wrong settings."""
+"""`python -m kafka_runtime` makes the topics that are missing.
+
+Exit code 0 when all are there, 1 when not, 2 for wrong settings.
+"""
 
 import sys
 
