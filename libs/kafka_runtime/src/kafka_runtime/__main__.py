@@ -7,6 +7,7 @@ import sys
 
 from pydantic import ValidationError
 
+from flywheel_schemas.topics import ALL_TOPICS
 from kafka_runtime import topics
 from kafka_runtime.errors import KafkaRuntimeError
 from kafka_runtime.settings import KafkaSettings
@@ -26,7 +27,7 @@ def main() -> int:
     except KafkaRuntimeError as error:
         log.error("topics_not_made", reason=str(error))
         return 1
-    log.info("topics_are_there", topics=[topic.name for topic in topics.ALL_TOPICS])
+    log.info("topics_are_there", topics=[topic.name for topic in ALL_TOPICS])
     return 0
 
 
