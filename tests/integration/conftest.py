@@ -1,9 +1,10 @@
-"""A trainer with real servers behind it, and a world for its model to learn: the fixture `lab`."""
+"""A trainer with real servers behind it and a world for its model to learn (`lab`); a processor (`bench`)."""
 
 import dataclasses
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from lake import Lake, schema
 from lake.triggers import TriggerLog, trigger_id
 from registry import Registry
 from registry.runs import Outcome
+from tests.integration.processor_bench import Bench
 from trainer.application.train import Request
 from trainer.settings import Settings
 from trainer.wiring import Clients, Trainer, build
@@ -154,3 +156,10 @@ def lab(fresh_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     model = world.spec.name
     yield Lab(world, trainer, held[0].registry, lambda: held[0].announcements.latest().get(model))
     held[0].registry.close()
+
+
+@pytest.fixture
+def bench(fresh_env: dict[str, str], tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(fresh_env, tmp_path)
+    yield bench
+    bench.end()
