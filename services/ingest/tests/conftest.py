@@ -15,6 +15,7 @@ from flywheel_schemas.spec import parse_spec
 from flywheel_schemas.tokens import FeedbackToken, TokenKeys
 from http_api.keys import ApiKeys
 from ingest.application.accepting import Desk, TokenPolicy
+from ingest.application.erasing import Erase
 from ingest.application.ports import Accepted, NotPublished, Outcome, Sighting
 from ingest.application.whereabouts import Whereabouts
 from ingest.domain.models import KnownModel
@@ -96,6 +97,7 @@ class Places:
     in_lake: dict[str, Sighting] = field(default_factory=dict)
     versions: dict[str, list[str]] = field(default_factory=dict)
     champion: str | None = None
+    erased: list[tuple[str, str]] = field(default_factory=list)
     log_away: Exception | None = None
     lake_away: Exception | None = None
 
@@ -111,6 +113,10 @@ class Places:
 
     def find(self, event_id: str, models: Sequence[str]) -> Sighting | None:
         return self._unless(self.lake_away, self.in_lake.get(event_id))
+
+    def ask(self, user_hash: str, now: datetime, asked_by: str) -> str:
+        self.erased.append((user_hash, asked_by))
+        return self._unless(self.lake_away, "erasure-1")
 
     def trained_into(self, event: Sighting) -> list[str]:
         return self.versions.get(event.event_id, [])
@@ -144,6 +150,7 @@ class Service:
             whereabouts=Whereabouts(self.models, self.places, self.places, self.places),
             keys=keys,
             kafka_trouble=lambda: self.trouble,
+            erase=Erase(self.places, self.tokens, lambda: datetime.now(UTC)),
             **parts,
         )
         self.app = http.application(made, _nothing_beside)

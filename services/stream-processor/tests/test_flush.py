@@ -17,6 +17,7 @@ from stream_processor.application.flush import from_metadata, to_metadata
 from stream_processor.application.partition import Partition
 from stream_processor.application.ports import Appended
 from stream_processor.application.recovering import Recovery, TopicRecreated
+from stream_processor.application.screening import Screens
 from stream_processor.application.settling import GaveUp, Patience, Settler, Stopping
 from stream_processor.domain.seen import SeenIds, keys_of
 
@@ -75,14 +76,27 @@ def partition(number: int = 0, **known) -> Partition:
     return Partition(number, 0, SeenIds(1e9, 0.0), **{"watermarks": {"flights": -1}, **known})
 
 
-def decider(specs: Specs, learned: list | None = None) -> Decider:
-    def learn(model, partitions):
-        if learned is not None and partitions:
-            learned.append((model, [one.number for one in partitions]))
+@dataclass
+class Knowledge:
+    learned: list = field(default_factory=list)
+    now: Screens = field(default_factory=Screens)
+    in_dataset: set = field(default_factory=set)
+
+    def learn(self, model, partitions):
+        if partitions:
+            self.learned.append((model, [one.number for one in partitions]))
         for one in partitions:
             one.watermarks[model] = -1
 
-    return Decider(TOPIC, lambda rules: FeedbackFormat(rules, None), specs, SECRET, learn)
+    def screens(self):
+        return self.now
+
+    def stored(self, model, event_ids):
+        return self.in_dataset.intersection(event_ids)
+
+
+def decider(specs: Specs, knowledge: Knowledge | None = None) -> Decider:
+    return Decider(TOPIC, lambda rules: FeedbackFormat(rules, None), specs, SECRET, knowledge or Knowledge())
 
 
 def decide(*values, specs=None, owner=None, first=0):
@@ -139,10 +153,10 @@ def test_each_model_has_its_own_flush():
 
 
 def test_what_the_lake_knows_is_learned_before_a_partition_meets_a_model():
-    learned: list = []
-    made = decider(Specs("flights"), learned)
+    knowledge = Knowledge()
+    made = decider(Specs("flights"), knowledge)
     made.decide([(partition(watermarks={}), [Record(0, event(1))]), (partition(1), [Record(0, event(2))])], 0.0)
-    assert learned == [("flights", [0])]
+    assert knowledge.learned == [("flights", [0])]
 
 
 def test_offsets_that_the_table_covers_are_only_acknowledged():

@@ -65,7 +65,7 @@ def append_all(table: LakeTable, rows: pa.Table, last_offsets: Mapping[str, int]
 
 
 def append_absent(table: LakeTable, rows: pa.Table, last_offsets: Mapping[str, int]) -> AppendResult:
-    """Append those of `rows` whose (kafka_partition, kafka_offset) the table does not hold, for sparse tables.
+    """Append those of `rows` that the table does not hold by event_id, partition and offset, for sparse tables.
 
     Here a watermark only says that nothing lies beyond it: below it there may be gaps, which are filled. So a
     record may be decided anew, by another spec, after a crash. `last_offsets` as in `append_all`.
@@ -132,13 +132,14 @@ def _absent(table: LakeTable, snapshot: DeltaTable, rows: pa.Table, found: Water
     if not doubtful.any():
         return rows
     held = _held(table, int(snapshot.version()), int(offsets.min()))
-    present = [(int(p), int(o)) in held for p, o in zip(partitions, offsets, strict=True)]
+    ids = rows.column("event_id").to_pylist()
+    present = [(event, int(p), int(o)) in held for event, p, o in zip(ids, partitions, offsets, strict=True)]
     return rows.filter(pa.array(~np.array(present, dtype=bool)))
 
 
-def _held(table: LakeTable, version: int, first_offset: int) -> set[tuple[int, int]]:
+def _held(table: LakeTable, version: int, first_offset: int) -> set[tuple[str, int, int]]:
     frame = read.scan(table, version).filter(pl.col("kafka_offset") >= first_offset)
-    return set(read.collect(frame.select("kafka_partition", "kafka_offset"), table.uri).rows())
+    return set(read.collect(frame.select("event_id", "kafka_partition", "kafka_offset"), table.uri).rows())
 
 
 def _after(rows: pa.Table, found: Watermarks) -> pa.Table:

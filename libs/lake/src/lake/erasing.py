@@ -42,10 +42,7 @@ def erase(lake: Lake, model: str, stone: Tombstone, topic: str) -> dict[str, int
     """
     _mark(lake, model, stone, topic)
     mine = f"user_hash = '{stone.user_hash}'"
-    counts = {
-        kind: _delete(lake, model, kind, f"{mine} AND {_covered(stone)}")
-        for kind in ("feedback", "predictions")
-    }
+    counts = {kind: _delete(lake, model, kind, f"{mine} AND {_covered(stone)}") for kind in ("feedback", "predictions")}
     counts["quarantine"] = _blank(lake, model, stone)
     return {kind: rows for kind, rows in counts.items() if rows}
 
@@ -87,8 +84,7 @@ def _delete(lake: Lake, model: str, kind: schema.Kind, covered: str) -> int:
 
 def _rows_deleted(table: LakeTable, lock: locks.TableLock, predicate: str) -> int:
     lock.check()
-    done = table.delete(predicate, lock.commit({"operation": "erasure"}))
-    return int(done.get("num_deleted_rows") or 0)
+    return table.delete(predicate, lock.commit({"flywheel.operation": "erasure"}))
 
 
 def _blank(lake: Lake, model: str, stone: Tombstone) -> int:
@@ -101,7 +97,7 @@ def _blank(lake: Lake, model: str, stone: Tombstone) -> int:
         def blank() -> int:
             lock.check()
             blanked = {"reason": f"'{ERASED}'", "record": f"'{stone.marker}'", "score": "CAST(NULL AS DOUBLE)"}
-            return int(table.update(blanked, predicate, lock.commit()).get("num_updated_rows") or 0)
+            return table.update(blanked, predicate, lock.commit({"flywheel.operation": "erasure"}))
 
         return _retried(table, blank)
 

@@ -135,7 +135,5 @@ def _tombstone(key: str, raw: bytes) -> Tombstone:
 
 def _record(raw: bytes) -> Erasure:
     said = json.loads(raw)
-    moments = {
-        name: said[name] and datetime.fromisoformat(said[name]) for name in ("asked_at", "completed_at")
-    }
+    moments = {name: said[name] and datetime.fromisoformat(said[name]) for name in ("asked_at", "completed_at")}
     return Erasure(**{**said, **moments})

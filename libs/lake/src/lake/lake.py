@@ -3,6 +3,7 @@
 import threading
 
 from lake import objects as store
+from lake.erasures import Erasures
 from lake.schema import Kind
 from lake.settings import LakeSettings
 from lake.specs import Specs
@@ -17,6 +18,7 @@ class Lake:
         self._lock = threading.Lock()
         self._tables: dict[tuple[str, Kind], LakeTable] = {}
         self._objects: store.Objects | None = None
+        self._erasures: Erasures | None = None
 
     @property
     def objects(self) -> store.Objects:
@@ -30,6 +32,15 @@ class Lake:
     def specs(self) -> Specs:
         """The model specs that the lake holds."""
         return Specs(self.objects)
+
+    @property
+    def erasures(self) -> Erasures:
+        """What people asked to have erased."""
+        with self._lock:
+            known = self._erasures
+        if known is None:
+            known = self._erasures = Erasures(self.objects)
+        return known
 
     def table(self, model: str, kind: Kind) -> LakeTable:
         """One table of the model, which need not exist yet. The same object for the same arguments."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from lake import read, versions
+from lake.erasures import ERASED
 from lake.lake import Lake
 
 
@@ -17,7 +18,7 @@ class EventLocation:
 
     event_id: str
     model: str
-    status: Literal["stored", "quarantined"]
+    status: Literal["stored", "quarantined", "erased"]
     dataset_version: int | None
     received_at: datetime
     kafka_partition: int
@@ -36,10 +37,13 @@ def find_event(lake: Lake, event_id: str, models: Iterable[str]) -> EventLocatio
 
 
 def _in_feedback(lake: Lake, model: str, event_id: str) -> EventLocation | None:
-    columns = ("model_version", "prediction_id")
+    columns = ("model_version", "prediction_id", "user_hash")
     row = _row(lake, model, "feedback", event_id, columns)
     if row is None:
         return None
+    if lake.erasures.tombstones().covering(row.pop("user_hash"), row["received_at"]):
+        row |= {"reason": ERASED, "model_version": None, "prediction_id": None}
+        return EventLocation(event_id=event_id, model=model, status="erased", dataset_version=None, **row)
     version = _first_version(lake, model, row["kafka_partition"], row["kafka_offset"])
     return EventLocation(event_id=event_id, model=model, status="stored", dataset_version=version, **row)
 
@@ -48,7 +52,8 @@ def _in_quarantine(lake: Lake, model: str, event_id: str) -> EventLocation | Non
     row = _row(lake, model, "quarantine", event_id, ("reason",))
     if row is None:
         return None
-    return EventLocation(event_id=event_id, model=model, status="quarantined", dataset_version=None, **row)
+    status: Literal["quarantined", "erased"] = "erased" if row["reason"] == ERASED else "quarantined"
+    return EventLocation(event_id=event_id, model=model, status=status, dataset_version=None, **row)
 
 
 def _row(

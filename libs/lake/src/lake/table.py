@@ -1,6 +1,7 @@
 """One Delta table: opened once, looked at through snapshots, created and widened to its schema."""
 
 import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -80,6 +81,26 @@ class LakeTable:
                 snapshot, rows, mode="append", commit_properties=commit, writer_properties=self._writer_properties()
             )
         return int(snapshot.version())
+
+    def delete(self, predicate: str, commit: CommitProperties) -> int:
+        """Rewrite the files without the rows that fit `predicate` (SQL), in one commit; how many went.
+
+        Without any there is no commit. Raises Conflict where others appended to the same days meanwhile.
+        """
+        return self._rewritten("num_deleted_rows", lambda table: table.delete(predicate, commit_properties=commit))
+
+    def update(self, values: Mapping[str, str], predicate: str, commit: CommitProperties) -> int:
+        """As `delete`, with columns set to SQL expressions instead; how many rows were changed."""
+        return self._rewritten(
+            "num_updated_rows",
+            lambda table: table.update(updates=dict(values), predicate=predicate, commit_properties=commit),
+        )
+
+    def _rewritten(self, figure: str, rewrite: Callable[[DeltaTable], Mapping[str, Any]]) -> int:
+        with translated(self.uri):
+            done = rewrite(self.at(None))
+        self.forget()
+        return int(done.get(figure) or 0)
 
     def replace(self, rows: pa.Table, metadata: dict[str, Any] | None = None) -> int:
         """Make `rows` the whole content, as a new version, and give its number. For the base table."""

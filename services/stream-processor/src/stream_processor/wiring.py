@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,11 +22,12 @@ from stream_processor.adapters.announcements import SOURCE, KafkaAnnouncements
 from stream_processor.adapters.dead_letters import KafkaDeadLetters
 from stream_processor.adapters.formats import FeedbackFormat, PredictionFormat
 from stream_processor.adapters.lake_tables import LakeTables
+from stream_processor.adapters.screens import LakeScreens
 from stream_processor.adapters.specs import LakeSpecs
 from stream_processor.adapters.triggers import LakeTriggers
 from stream_processor.application.deciding import Decider
+from stream_processor.application.knowing import RetriedKnowledge
 from stream_processor.application.owning import ThresholdOwner
-from stream_processor.application.partition import Partition
 from stream_processor.application.pipeline import Pipeline
 from stream_processor.application.ports import Announcements, DeadLetters, Formats, Offsets, Specs, Tables
 from stream_processor.application.recovering import Recovery
@@ -131,11 +131,9 @@ def _stream(
     recovery = Recovery(topic.name, tables, dead_letters, shared.specs, secret)
     settler = Settler(tables, dead_letters, shared.announcements if kind == "feedback" else None, patience)
 
-    def learn(model: str, partitions: Sequence[Partition]) -> None:
-        patience.retry(f"learn {model}", lambda: recovery.learn(model, partitions, time.time() - _window_s(shared)))
-
+    knowledge = RetriedKnowledge(recovery, tables, LakeScreens(shared.lake, shared.specs).current, patience)
     policy = FlushPolicy(settings.flush_rows, settings.flush_bytes, settings.flush_age_s)
-    decider = Decider(topic.name, formats, shared.specs, secret, learn)
+    decider = Decider(topic.name, formats, shared.specs, secret, knowledge)
     done = partial(measures.flushed, topic.name)
     pipeline = Pipeline(
         topic.name,
@@ -150,10 +148,6 @@ def _stream(
     )
     shared.watch.reader(topic.name, lambda: reader.polled_at_s, lambda: reader.ready)
     return reader, pipeline
-
-
-def _window_s(shared: _Shared) -> float:
-    return max([spec.feedback.dedup_window.total_seconds() for spec in shared.specs.current().values()], default=0.0)
 
 
 def _consumer(settings: Settings) -> AIOKafkaConsumer:

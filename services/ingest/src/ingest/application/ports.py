@@ -68,7 +68,7 @@ class Sighting:
 
     event_id: str
     model: str
-    status: Literal["received", "stored", "quarantined", "dead_lettered"]
+    status: Literal["received", "stored", "quarantined", "dead_lettered", "erased"]
     received_at: datetime
     dataset_version: int | None = None
     reason: str | None = None
@@ -99,6 +99,13 @@ class StoredEvents(Protocol):
 
     def trained_into(self, event: Sighting) -> list[str]:
         """Versions of the event's model whose training set holds it, oldest first."""
+
+
+class Erasures(Protocol):
+    """Where wishes to have feedback erased are kept. Raises SourceAway."""
+
+    def ask(self, user_hash: str, now: datetime, asked_by: str) -> str:
+        """Lay the tombstone, and give the erasure's id."""
 
 
 class Champions(Protocol):

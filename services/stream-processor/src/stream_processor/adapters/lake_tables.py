@@ -1,7 +1,7 @@
 """The tables of one stream, in the lake."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
@@ -63,6 +63,14 @@ class LakeTables(Tables):
             self._lake.table(model, "quarantine"), "event_id", wanted, since_us,
             ~kinds if self._kind == "feedback" else kinds,
         )  # fmt: skip
+
+    @override
+    def stored(self, model: str, event_ids: Sequence[str]) -> set[str]:
+        table = self._lake.table(model, self._kind)
+        if not table.exists():
+            return set()
+        frame = read.scan(table).filter(pl.col(self._id_column).is_in(list(event_ids)))
+        return set(read.collect(frame.select(self._id_column), table.uri)[self._id_column])
 
     @override
     def quarantined(self, model: str, beyond: Mapping[int, int]) -> dict[int, set[int]]:

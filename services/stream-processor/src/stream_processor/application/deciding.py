@@ -1,15 +1,16 @@
 """From raw records to what one flush will do: read, route, drop what was seen."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from stream_processor.application.flush import Decided, ModelFlush, SourceRecord, Span
 from stream_processor.application.partition import Partition
-from stream_processor.application.ports import Columns, Format, Formats, Specs
+from stream_processor.application.ports import Columns, Format, Formats, Knowledge, Specs
 from stream_processor.application.reading import Batch, Reading, ids_of
+from stream_processor.application.screening import Screens, Verdict
 from stream_processor.domain.routing import UNKNOWN_MODEL, DeadLetter, ModelRules, Quarantine, Rules, Store
 from stream_processor.domain.seen import keys_of
 
@@ -17,8 +18,7 @@ _SPECS_STALE_S = 5.0
 
 
 class Decider:
-    """Decides batches of one topic, one batch at a time. `learn(model, partitions)` is called before a partition
-    meets a model for the first time, and fills in what the lake knows."""
+    """Decides batches of one topic, one batch at a time."""
 
     def __init__(
         self,
@@ -26,13 +26,14 @@ class Decider:
         formats: Formats,
         specs: Specs,
         secret: tuple[int, int],
-        learn: Callable[[str, Sequence[Partition]], None],
+        knowledge: Knowledge,
     ) -> None:
         self._topic = topic
         self._formats = formats
         self._specs = specs
         self._secret = secret
-        self._learn = learn
+        self._knowledge = knowledge
+        self._screens = Screens()
         self._loaded_s = float("-inf")
         self._rules: Rules = {}
         self._format: Format = formats({})
@@ -47,6 +48,7 @@ class Decider:
 
     def decide(self, batch: Batch, now_s: float) -> Decided:
         """What to do with the batch. Ids in it count as seen from now on: either it is stored, or the process ends."""
+        self._screens = self._knowledge.screens()
         parts = [self._decide(part, now_s) for part in _parts(batch)]
         by_model: dict[str, list[ModelFlush]] = {}
         for part in parts:
@@ -96,7 +98,10 @@ class Decider:
                 return
         for at, outcome in outcomes.items():
             (reading.rows[at],) = self._format.decode([outcome.canonical]) if isinstance(outcome, Store) else (None,)
-            if not isinstance(outcome, Store):
+            if isinstance(outcome, Quarantine):
+                received = outcome.received_at_us or int(reading.timestamps[at]) * 1000
+                reading.outcomes[at] = self._screens.erased(outcome, received)
+            elif not isinstance(outcome, Store):
                 reading.outcomes[at] = outcome
             elif reading.rows[at] is None:
                 reading.outcomes[at] = DeadLetter("unrepresentable", "its canonical form cannot be read back")
@@ -115,7 +120,7 @@ class Decider:
                 rows = [reading.rows[at] for at in places]
                 reading.columns[model] = self._format.columns(model, rows, reading.timestamps[places] * 1000)
                 refused += places[reading.columns[model].refused].tolist()
-            if not refused:
+            if not refused and not self._screened(reading):
                 return sorted(reading.places.keys() | reading.quarantines.keys())
             settled = [at for at in refused if at in reading.rerouted]
             for at in settled:
@@ -124,15 +129,49 @@ class Decider:
             reading.rerouted.update(refused)
             self._route(reading, [at for at in refused if at not in settled])
 
+    def _screened(self, reading: Reading) -> bool:
+        """Set aside the rows that the screens do not let through; whether there were any."""
+        found = False
+        for model, places in reading.places.items():
+            for row, verdict in self._screens.verdicts(model, reading.columns[model].table).items():
+                at = int(places[row])
+                if verdict.stone is None and reading.is_released(at):
+                    continue
+                reading.outcomes[at] = self._aside(reading, model, row, at, verdict)
+                reading.rows[at] = None
+                found = True
+        return found
+
+    def _aside(self, reading: Reading, model: str, row: int, at: int, verdict: Verdict) -> Quarantine:
+        cells = reading.columns[model].table.slice(row, 1).to_pylist()[0]
+        if verdict.stone is not None:
+            record = verdict.stone.marker
+        else:
+            routed = self._format.route(reading.records[at].value)
+            record = routed.canonical.decode() if isinstance(routed, Store) else ""
+        return Quarantine(
+            model,
+            cells["event_id" if "kind" in cells else "prediction_id"],
+            cells.get("kind", "prediction"),
+            verdict.reason,
+            record,
+            int(cells["received_at"].timestamp() * 1e6),
+            score=verdict.score,
+        )
+
     def _model_flush(self, reading: Reading, model: str, now_s: float) -> ModelFlush:
-        self._learn(model, [partition for partition in reading.partitions if model not in partition.watermarks])
+        self._knowledge.learn(
+            model, [partition for partition in reading.partitions if model not in partition.watermarks]
+        )
         aside = reading.quarantines.get(model, [])
         places = reading.places.get(model, np.empty(0, dtype=np.int64))
         columns = reading.columns.get(model) or self._no_columns(model)
         ids = np.concatenate([columns.ids, ids_of([reading.outcomes[at].event_id for at in aside])])
         everywhere = np.concatenate([places, np.array(aside, dtype=np.int64)])
         sorting = np.argsort(everywhere, kind="stable") if aside else np.arange(len(everywhere))
-        fate = _Fate.of(reading, model, everywhere[sorting], keys_of(ids[sorting], self._secret), now_s)
+        keys = keys_of(ids[sorting], self._secret)
+        reading.granted |= self._granted(reading, model, places, columns.table)
+        fate = _Fate.of(reading, model, everywhere[sorting], keys, now_s)
         stored_first = np.empty(len(everywhere), dtype=np.int8)
         stored_first[sorting] = fate.codes
         rows_fate, aside_fate = stored_first[: len(places)], stored_first[len(places) :]
@@ -150,6 +189,17 @@ class Decider:
             ),
             aside=reading.aside_table(new_aside),
         )
+
+    def _granted(self, reading: Reading, model: str, places: np.ndarray, table: pa.Table) -> frozenset[int]:
+        """Places of rows that an operator released and that the dataset does not hold yet."""
+        released = (
+            [row for row, at in enumerate(places.tolist()) if reading.is_released(at)] if reading.released else []
+        )
+        if not released:
+            return frozenset()
+        ids = {row: table.column("event_id")[row].as_py() for row in released}
+        stored = self._knowledge.stored(model, sorted(set(ids.values())))
+        return frozenset(int(places[row]) for row, event_id in ids.items() if event_id not in stored)
 
     def _no_columns(self, model: str) -> Columns:
         return self._format.columns(model, [], np.empty(0, dtype=np.int64))
@@ -200,6 +250,12 @@ class _Fate:
                 mine[(mine == _NEW) & np.isin(offsets, list(partition.dead))] = _STORED
             open_ = np.flatnonzero(mine == _NEW)
             new = partition.seen.add_new(keys[first:last][open_], now_s)
+            for one in np.flatnonzero(~new).tolist() if reading.granted else ():
+                # Seen, since the quarantine holds it; let in once all the same.
+                key = int(keys[first + open_[one]])
+                if int(places[first + open_[one]]) in reading.granted and key not in partition.released:
+                    partition.released.add(key)
+                    new[one] = True
             mine[open_[~new]] = _DUPLICATE
             end = reading.span(index).last
             if (mine != _STORED).any() and end > partition.watermarks[model]:

@@ -11,7 +11,7 @@ class Partition:
 
     `position` is the first offset that is not acknowledged. `watermarks` are, by model, the last offset whose
     outcome the table holds. `aside` and `dead` are offsets at or above `position` whose quarantine or dead letter
-    was written by an earlier life of this partition.
+    was written by an earlier life of this partition. `released` are keys of events that an operator let in again.
     """
 
     number: int
@@ -20,4 +20,5 @@ class Partition:
     watermarks: dict[str, int] = field(default_factory=dict)
     aside: set[int] = field(default_factory=set)
     dead: set[int] = field(default_factory=set)
+    released: set[int] = field(default_factory=set)
     revoked: bool = False

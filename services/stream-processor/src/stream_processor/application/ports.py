@@ -10,6 +10,8 @@ import pyarrow as pa
 from flywheel_schemas.events import DatasetCommitted, ThresholdReached
 from flywheel_schemas.spec import ModelSpec
 from stream_processor.application.flush import ModelFlush, Share, SourceRecord
+from stream_processor.application.partition import Partition
+from stream_processor.application.screening import Screens
 from stream_processor.domain.routing import DeadLetter, Decision, Rules
 from stream_processor.domain.thresholds import Crossing, LastTrigger
 
@@ -75,6 +77,9 @@ class Tables(Protocol):
     def stored_ids(self, model: str, partitions: Iterable[int], since_us: int) -> Iterable[tuple[int, np.ndarray]]:
         """(partition, ids as uint64 of shape (n, 2)) of everything received since then, also quarantined."""
 
+    def stored(self, model: str, event_ids: Sequence[str]) -> set[str]:
+        """Those of the events that the main table holds, whenever they came; reads one column of all of it."""
+
     def quarantined(self, model: str, beyond: Mapping[int, int]) -> dict[int, set[int]]:
         """Offsets at or above `beyond` (by partition) that the quarantine holds."""
 
@@ -90,6 +95,19 @@ class DeadLetters(Protocol):
 
     def published(self, topic: str, beyond: Mapping[int, int]) -> dict[int, set[int]]:
         """Offsets at or above `beyond` (by source partition) that already have their dead letter."""
+
+
+class Knowledge(Protocol):
+    """What deciding needs to know of the world. Methods wait for an outage to end, or raise GaveUp or Stopping."""
+
+    def learn(self, model: str, partitions: Sequence[Partition]) -> None:
+        """Fill in what the lake knows of the model, before partitions meet it for the first time."""
+
+    def screens(self) -> Screens:
+        """What rows are held against, no older than some seconds."""
+
+    def stored(self, model: str, event_ids: Sequence[str]) -> set[str]:
+        """Those of the events that the model's dataset holds."""
 
 
 class Announcements(Protocol):

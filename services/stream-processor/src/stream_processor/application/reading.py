@@ -10,6 +10,7 @@ from lake import schema
 from stream_processor.application.flush import SourceRecord, Span
 from stream_processor.application.partition import Partition
 from stream_processor.application.ports import Columns
+from stream_processor.application.screening import RELEASED_BY
 from stream_processor.domain.routing import Quarantine
 
 Batch = Sequence[tuple[Partition, Sequence[SourceRecord]]]
@@ -33,6 +34,8 @@ class Reading:
         self.columns: dict[str, Columns] = {}
         self.quarantines: dict[str, list[int]] = {}
         self.rerouted: set[int] = set()
+        self.granted: frozenset[int] = frozenset()
+        self.released = any(record.headers and _is_released(record) for record in self.records)
 
     def group(self, model_of: Callable[[Any], str]) -> None:
         """Sort the records' places by model, those of rows and those of quarantined events apart."""
@@ -50,6 +53,10 @@ class Reading:
         for at, outcome in sorted(self.outcomes.items()):
             if isinstance(outcome, Quarantine):
                 self.quarantines.setdefault(outcome.model, []).append(at)
+
+    def is_released(self, at: int) -> bool:
+        """Whether an operator let the record at `at` in again."""
+        return self.released and _is_released(self.records[at])
 
     def owner(self, at: int) -> Partition:
         """The partition of the record at `at`."""
@@ -94,7 +101,7 @@ class Reading:
                 "event_id": [one.event_id for one in held],
                 "kind": [one.kind for one in held],
                 "reason": [one.reason for one in held],
-                "score": pa.nulls(len(held), pa.float64()),
+                "score": pa.array([one.score for one in held], pa.float64()),
                 "record": [one.record for one in held],
                 "received_at": pa.array(received).cast(pa.timestamp("us")).cast(schema.TIMESTAMP),
                 "kafka_partition": self.numbers[where],
@@ -103,6 +110,10 @@ class Reading:
             },
             schema=schema.quarantine(),
         )
+
+
+def _is_released(record: SourceRecord) -> bool:
+    return any(name == RELEASED_BY for name, _ in record.headers)
 
 
 def event_dates(received_at_us: np.ndarray) -> pa.Array:

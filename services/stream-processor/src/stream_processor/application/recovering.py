@@ -1,6 +1,6 @@
 """Learning, from the lake and the topics alone, what earlier lives of a partition did."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from flywheel_schemas.events import DatasetCommitted
 from stream_processor.application.flush import announcement
@@ -35,7 +35,7 @@ class Recovery:
     def recover(self, positions: Mapping[int, int], ends: Mapping[int, int], now_s: float) -> dict[int, Partition]:
         """Partitions by number. `positions` are the first offsets not acknowledged, `ends` the topic's own."""
         specs = self._specs.current()
-        window_s = max([spec.feedback.dedup_window.total_seconds() for spec in specs.values()], default=7 * 86_400.0)
+        window_s = self._window_s()
         dead = self._dead_letters.published(self._topic, positions)
         self._ends.update(ends)
         partitions = {
@@ -43,10 +43,14 @@ class Recovery:
             for number, position in positions.items()
         }
         for model in specs:
-            self.learn(model, list(partitions.values()), now_s - window_s)
+            self.learn(model, list(partitions.values()), now_s)
         return partitions
 
-    def learn(self, model: str, partitions: Sequence[Partition], since_s: float) -> None:
+    def _window_s(self) -> float:
+        windows = [spec.feedback.dedup_window.total_seconds() for spec in self._specs.current().values()]
+        return max(windows, default=7 * 86_400.0)
+
+    def learn(self, model: str, partitions: Sequence[Partition], now_s: float) -> None:
         """Fill in what the lake knows of `model` in these partitions. Raises TopicRecreated."""
         by_number = {partition.number: partition for partition in partitions}
         if not by_number:
@@ -55,7 +59,7 @@ class Recovery:
         for number, watermark in watermarks.items():
             if watermark >= self._ends.get(number, watermark + 1):
                 raise TopicRecreated(self._topic, number, watermark, self._ends[number])
-        for number, ids in self._tables.stored_ids(model, by_number, int(since_s * 1e6)):
+        for number, ids in self._tables.stored_ids(model, by_number, int((now_s - self._window_s()) * 1e6)):
             by_number[number].seen.load(keys_of(ids, self._secret))
         aside = self._tables.quarantined(model, {number: one.position for number, one in by_number.items()})
         for number, partition in by_number.items():
@@ -72,6 +76,3 @@ class Recovery:
                 if last := self._tables.last_share(model, partition.number):
                     found.append(announcement(model, self._topic, last[0], partition.number, last[1]))
         return found
-
-
-Learn = Callable[[str, Sequence[Partition]], None]

@@ -6,7 +6,7 @@ does not fit its model is quarantined beside the model's data, where a person ca
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -28,7 +28,10 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """Keep it aside. `record` is its JSON text, without anything that names a person."""
+    """Keep it aside. `record` is its JSON text, without anything that names a person but `user_hash`.
+
+    `score` says how suspicious it is, where that was the reason.
+    """
 
     model: str
     event_id: str
@@ -36,6 +39,12 @@ class Quarantine:
     reason: str
     record: str
     received_at_us: int | None
+    user_hash: str | None = None
+    score: float | None = None
+
+    def blanked(self, reason: str, record: str) -> "Quarantine":
+        """The same event without its content."""
+        return replace(self, reason=reason, record=record, user_hash=None, score=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,13 @@ def route_feedback(raw: bytes | None, rules: Rules, hide_user: HideUser | None) 
     safe = _without_secrets(event, hide_user)
     if reason := _feedback_problem(safe, rules[event.model]):
         return Quarantine(
-            event.model, str(event.event_id), event.kind, reason, _record(raw, event, safe), _micros(event.received_at)
+            event.model,
+            str(event.event_id),
+            event.kind,
+            reason,
+            _record(raw, event, safe),
+            _micros(event.received_at),
+            safe.user_hash,
         )
     return Store(safe.encode())
 
@@ -91,7 +106,7 @@ def route_prediction(raw: bytes | None, rules: Rules) -> Decision:
         return DeadLetter(UNKNOWN_MODEL, f"no spec for model {event.model}")
     if reason := _prediction_problem(event, rules[event.model]):
         text = (raw or b"").decode("utf-8", "replace")
-        return Quarantine(event.model, str(event.prediction_id), "prediction", reason, text, None)
+        return Quarantine(event.model, str(event.prediction_id), "prediction", reason, text, None, event.user_hash)
     return Store(event.encode())
 
 

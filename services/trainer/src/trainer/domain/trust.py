@@ -69,16 +69,20 @@ def _shifted(words: Words, believed: np.ndarray) -> np.ndarray:
     """P(said) per answer, with each cell's expectation moved to the labels that are true in it."""
     n, k = words.expected.shape
     chances = np.clip(words.expected, 1e-6, 1.0)
+    # Each user counts once, or a burst of one user's answers would become the expectation itself.
+    known = words.user >= 0
+    spoken = np.bincount(words.user[known])
+    votes = np.where(known, 1.0 / spoken[np.where(known, words.user, 0)] if known.any() else 1.0, 1.0)
     truth = np.repeat((believed / (k - 1))[:, None], k, axis=1)
     truth[np.arange(n), words.said] = 1.0 - believed
     for cell in np.unique(words.cell):
         inside = words.cell == cell
-        wanted = truth[inside].mean(axis=0)
+        wanted = np.average(truth[inside], axis=0, weights=votes[inside])
         ratio = np.ones(k)
         for _ in range(10):
             moved = chances[inside] * ratio
             moved /= moved.sum(axis=1, keepdims=True)
-            ratio *= (wanted + 1e-6) / (moved.mean(axis=0) + 1e-6)
+            ratio *= (wanted + 1e-6) / (np.average(moved, axis=0, weights=votes[inside]) + 1e-6)
         moved = chances[inside] * ratio
         chances[inside] = moved / moved.sum(axis=1, keepdims=True)
-    return np.clip(chances[np.arange(n), words.said], 1e-4, 1.0 - 1e-4)
+    return np.asarray(np.clip(chances[np.arange(n), words.said], 1e-4, 1.0 - 1e-4))
