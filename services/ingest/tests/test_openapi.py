@@ -27,6 +27,7 @@ async def test_every_operation_of_the_service_is_described(document):
         (SINGLE, "post"),
         (BATCH, "post"),
         ("/v1/feedback/{event_id}", "get"),
+        ("/v1/users/{user_id}/feedback", "delete"),
         ("/v1/models/{model}/label", "get"),
         ("/assets/feedback/v1/manifest.json", "get"),
     }

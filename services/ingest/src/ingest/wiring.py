@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from fastapi import FastAPI
@@ -18,11 +19,13 @@ from http_api.express import Lane
 from http_api.keys import ApiKeys, bind_host
 from ingest.adapters.broker_watch import BrokerWatch
 from ingest.adapters.champions import FollowedChampions
+from ingest.adapters.erasures import LakeErasures
 from ingest.adapters.event_log import KafkaEventLog
 from ingest.adapters.kafka_publishing import KafkaPublishing
 from ingest.adapters.model_specs import SpecBook
 from ingest.adapters.stored_events import LakeEvents
 from ingest.application.accepting import Desk, TokenPolicy
+from ingest.application.erasing import Erase
 from ingest.application.whereabouts import Whereabouts
 from ingest.entrypoints import http
 from ingest.settings import Settings
@@ -68,7 +71,9 @@ def build(settings: Settings) -> Service:
     )
     publishing = KafkaPublishing(publisher, FEEDBACK_EVENTS, SOURCE, watch)
     champions = FollowedChampions(settings.kafka)
+    keys = TokenKeys(own.token_key.get_secret_value())
     policy = TokenPolicy(own.require_token, own.token_max_age.total_seconds())
+<<<<<<< HEAD
     parts = http.Parts(
         desk=Desk(book, TokenKeys(own.token_key.get_secret_value()), policy),
         publishing=publishing,
@@ -77,9 +82,27 @@ def build(settings: Settings) -> Service:
         keys=ApiKeys.load(own.api_keys_file),
         kafka_trouble=lambda: watch.trouble,
         cors_origins=own.cors_origins,
+=======
+    app = http.application(
+        http.Parts(
+            desk=Desk(book, keys, policy),
+            publishing=publishing,
+            look_for_models=book.look_now,
+            whereabouts=Whereabouts(book, KafkaEventLog(settings.kafka), LakeEvents(lake), champions),
+            keys=ApiKeys.load(own.api_keys_file),
+            kafka_trouble=lambda: watch.trouble,
+            erase=Erase(LakeErasures(lake), keys, _utc_now),
+            cors_origins=own.cors_origins,
+        ),
+        _Background(book, watch, publishing, champions, own.delivery_timeout.total_seconds()).running,
+>>>>>>> 03fd3bf (Take a person's wish to have their feedback erased)
     )
     background = _Background(book, watch, publishing, champions, own.delivery_timeout.total_seconds())
     return Service(http.application(parts, background.running), http.express_lane(parts), settings)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _shipped(settings: Settings) -> Mapping[str, ModelSpec]:

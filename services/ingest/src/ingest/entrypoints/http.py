@@ -13,12 +13,14 @@ from http_api import ops, problems
 from http_api.keys import ApiKeys, require
 from http_api.problems import Problem
 from ingest.application.accepting import Desk
+from ingest.application.erasing import Erasing
 from ingest.application.ports import Publishing, SourceAway
 from ingest.application.whereabouts import Whereabouts
 from ingest.domain.refusals import UnknownModel
 from ingest.entrypoints import (
     assets_route,
     batch_route,
+    erasure_route,
     feedback_route,
     label_route,
     measures,
@@ -44,6 +46,7 @@ class Parts:
     whereabouts: Whereabouts
     keys: ApiKeys
     kafka_trouble: Callable[[], str | None]
+    erase: Callable[[str, str], Erasing]
     cors_origins: Sequence[str] = ()
 
 
@@ -92,6 +95,7 @@ def _framework(
         dependencies=[_TELLS],
     )(label_route.label_of(parts.desk.models, parts.look_for_models))
     assets_route.install(app)
+    erasure_route.install(app, parts.erase)
     measures.KAFKA_UP.set_function(lambda: float(parts.kafka_trouble() is None))
     ops.install(app, {"kafka": _kafka_check(parts.kafka_trouble)})
     openapi.install(app)
