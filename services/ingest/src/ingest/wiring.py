@@ -73,29 +73,15 @@ def build(settings: Settings) -> Service:
     champions = FollowedChampions(settings.kafka)
     keys = TokenKeys(own.token_key.get_secret_value())
     policy = TokenPolicy(own.require_token, own.token_max_age.total_seconds())
-<<<<<<< HEAD
     parts = http.Parts(
-        desk=Desk(book, TokenKeys(own.token_key.get_secret_value()), policy),
+        desk=Desk(book, keys, policy),
         publishing=publishing,
         look_for_models=book.look_now,
         whereabouts=Whereabouts(book, KafkaEventLog(settings.kafka), LakeEvents(lake), champions),
         keys=ApiKeys.load(own.api_keys_file),
         kafka_trouble=lambda: watch.trouble,
+        erase=Erase(LakeErasures(lake), keys, _utc_now),
         cors_origins=own.cors_origins,
-=======
-    app = http.application(
-        http.Parts(
-            desk=Desk(book, keys, policy),
-            publishing=publishing,
-            look_for_models=book.look_now,
-            whereabouts=Whereabouts(book, KafkaEventLog(settings.kafka), LakeEvents(lake), champions),
-            keys=ApiKeys.load(own.api_keys_file),
-            kafka_trouble=lambda: watch.trouble,
-            erase=Erase(LakeErasures(lake), keys, _utc_now),
-            cors_origins=own.cors_origins,
-        ),
-        _Background(book, watch, publishing, champions, own.delivery_timeout.total_seconds()).running,
->>>>>>> 03fd3bf (Take a person's wish to have their feedback erased)
     )
     background = _Background(book, watch, publishing, champions, own.delivery_timeout.total_seconds())
     return Service(http.application(parts, background.running), http.express_lane(parts), settings)
