@@ -6,6 +6,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from flywheel_schemas.topics import Topic
 from ingest.adapters.broker_watch import BrokerWatch
 from ingest.application.ports import Accepted, BrokerAway, Crowded, NotPublished, Outcome, Unconfirmed
@@ -171,4 +173,5 @@ class Envelope:
 
 
 def _time(moment: datetime) -> bytes:
-    return moment.isoformat().replace("+00:00", "Z").encode()
+    text: str = msgspec.to_builtins(moment)  # RFC 3339, a tenth of isoformat's time
+    return text.encode()

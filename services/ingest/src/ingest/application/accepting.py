@@ -43,7 +43,7 @@ class Desk:
             raise UnknownModel(name, self.models.names())
         if found := rules.violations(submission, model, token):
             raise DoesNotFit(found)
-        event_id = str(submission.event_id or uuid4())
+        event_id: str = msgspec.to_builtins(submission.event_id or uuid4())  # str() takes four times as long
         user_hash = None if submission.user_id is None else self._keys.user_hash(submission.user_id)
         return Accepted(event_id, name, _encode(enriched(submission, token, event_id, user_hash, arrival)))
 
