@@ -6,7 +6,6 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -14,30 +13,13 @@ from rich.progress import Progress
 
 from benchmarks import results
 from benchmarks.results import Row
-from study import gates, replay, rollout, tables
+from study import rollout, tables
 from study.gates import Verdicts
-from study.keeping import kept
-from study.replay import Arm, Outcome, Size
+from study.replay import Outcome, Size
+from study.work import GATE_CHUNK, ceiling, one_replay, some_gates
 
-GATE_ROUNDS, GATE_CHUNK = 200, 20
+GATE_ROUNDS = 200
 PARTS = (*tables.PARTS, "gate", "rollout")
-
-
-def one_replay(arm: Arm, seed: int, size: Size) -> dict[str, Any]:
-    """A replay, or what it came to before."""
-    key = f"{arm.name}-{seed}-{size.months}-{size.every}-{size.feedback_count}"
-    return kept(key, lambda: replay.run(arm, seed, size).encode())
-
-
-def ceiling(size: Size) -> dict[str, Any]:
-    """All labels known, or what that came to before."""
-    return kept(f"all-labels-{size.months}-{size.every}", lambda: replay.all_labels(size).encode())
-
-
-def some_gates(first: int, size: Size) -> dict[str, Any]:
-    """GATE_CHUNK retrainings without merit."""
-    seeds = range(first, first + GATE_CHUNK)
-    return kept(f"gate-{first}-{size.every}", lambda: {"verdicts": [asdict(gates.run(seed, size)) for seed in seeds]})
 
 
 def study(parts: Sequence[str], seeds: int, size: Size, workers: int, rounds: int = GATE_ROUNDS) -> list[Row]:

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from flywheel_schemas.events import ThresholdReached, TriggerReason
 from lake import LakeSettings
-from lake.triggers import TriggerLog, trigger_id
+from lake.triggers import Mark, TriggerLog, trigger_id
 
 
 def trigger(n: int) -> ThresholdReached:
@@ -49,15 +49,15 @@ def test_a_broken_spec_leaves_the_other_models_alone(lake, spec):
 
 def test_of_two_who_see_the_same_crossing_one_writes_it(lake):
     log, other = TriggerLog(lake, "fruit"), TriggerLog(lake, "fruit")
-    assert log.append(0, trigger(0), labelled_rows=10)
-    assert not other.append(0, trigger(0), labelled_rows=11)
-    assert log.newest().labelled_rows == 10  # type: ignore[union-attr]
+    assert log.append(0, trigger(0), Mark(10, {0: 4, 1: -1}))
+    assert not other.append(0, trigger(0), Mark(11, {}))
+    assert log.newest().mark == Mark(10, {0: 4, 1: -1})  # type: ignore[union-attr]
 
 
 def test_the_log_keeps_the_order_and_the_last_count(lake):
     log = TriggerLog(lake, "fruit")
     assert log.last() is None
-    log.append(0, trigger(0), labelled_rows=10)
+    log.append(0, trigger(0), Mark(10, {0: 4, 1: -1}))
     log.append(1, trigger(1))
     assert log.all() == [trigger(0), trigger(1)]
     assert log.last() == trigger(1)

@@ -258,7 +258,9 @@ class TriggerReason(StrEnum):
 class ThresholdReached(_Wire):
     """threshold-reached v1: a model should be retrained, why, and from which dataset version.
 
-    `trigger_id` is deterministic: the same crossing has the same id, however often it is announced.
+    `trigger_id` is deterministic: the same crossing has the same id, however often it is announced. `note` says why
+    in a sentence. A crossing of quality or drift is about `model_version`; drift also names the `column` (a feature,
+    or `scores`); `low` to `high` is the interval of `observed`, and `evidence_rows` how many rows stand behind it.
     """
 
     trigger_id: UUID
@@ -269,6 +271,11 @@ class ThresholdReached(_Wire):
     threshold: FiniteFloat
     occurred_at: Moment
     note: Comment | None = None
+    model_version: Annotated[str, StringConstraints(max_length=64)] | None = None
+    column: Text | None = None
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    evidence_rows: int | None = None
 
 
 class ModelAction(StrEnum):

@@ -2,7 +2,7 @@
 
 import math
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
@@ -173,14 +173,41 @@ class DriftTrigger(_Part):
     window: Duration = timedelta(days=7)
 
 
+def _is_a_period(value: str) -> str:
+    match = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])", value)
+    if match is None or match[0][:5] == match[0][6:]:
+        raise ValueError('write a quiet period as two different times of the day in UTC, such as "22:00-06:00"')
+    return value
+
+
+QuietPeriod = Annotated[str, AfterValidator(_is_a_period)]
+
+
 class RetrainPolicy(_Part):
-    """What makes a model retrain, and how soon after the last time."""
+    """What makes a model retrain, and how soon after the last time.
+
+    `min_clean_share`: new feedback of which more was quarantined does not count up to a training yet. `quiet`:
+    hours of each day (UTC) in which only people start a training.
+    """
 
     feedback_count: Annotated[int, Field(ge=1)] | None = 2000
     quality: QualityTrigger | None = None
     drift: DriftTrigger | None = None
     every: Duration | None = None
     cooldown: Duration = timedelta(0)
+    min_clean_share: Share = 0.0
+    quiet: tuple[QuietPeriod, ...] = ()
+
+    def held_back(self, now: datetime, last: datetime | None) -> str | None:
+        """Why nothing but a person may start a training at `now`, `last` being the newest trigger; None when it may."""
+        if last is not None and now - last < self.cooldown:
+            return f"the last trigger is less than {format_duration(self.cooldown)} ago"
+        clock = f"{now.astimezone(UTC):%H:%M}"
+        for period in self.quiet:
+            begin, end = period.split("-")
+            if begin <= clock < end or (end < begin and (clock >= begin or clock < end)):
+                return f"{period} is a quiet period"
+        return None
 
 
 class TrainingPolicy(_Part):

@@ -4,10 +4,21 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from flywheel_schemas.spec import RetrainPolicy
 from stream_processor.domain.flushing import FlushPolicy
 from stream_processor.domain.seen import SeenIds, keys_of
-from stream_processor.domain.thresholds import Crossing, LastTrigger, crossing
+from stream_processor.domain.thresholds import (
+    Crossing,
+    HeldBack,
+    LastTrigger,
+    NewFeedback,
+    crossing,
+    may_have_crossed,
+    weighed,
+)
 from stream_processor.entrypoints.library_logs import OncePer
 
 SECRET = (0x1234, 0x5678)
@@ -80,29 +91,52 @@ def test_a_flush_is_due_by_rows_or_bytes_or_age_but_never_without_rows():
     assert not policy.full(29, 299)
 
 
-NO_COOLDOWN = timedelta(0)
+def new(weighed: int, quarantined: int = 0) -> NewFeedback:
+    return NewFeedback(weighed, weighed, quarantined)
 
 
-def test_the_first_crossing_counts_every_labelled_row():
-    assert crossing(9, None, 10, NO_COOLDOWN, NOW) is None
-    assert crossing(12, None, 10, NO_COOLDOWN, NOW) == Crossing(0, 12, 10, 12)
+def test_the_first_crossing_is_trigger_0_and_says_why():
+    policy = RetrainPolicy(feedback_count=10)
+    assert crossing(new(9), None, policy, NOW) is None
+    found = crossing(new(12), None, policy, NOW)
+    assert isinstance(found, Crossing)
+    assert (found.number, found.observed, found.threshold) == (0, 12, 10)
+    assert found.note == "12 answers have a new label, 10 are enough; 100% came in clean"
 
 
-def test_the_next_crossing_counts_rows_since_the_last():
+def test_a_closer_look_is_taken_when_there_are_rows_enough_since_the_last_trigger():
     last = LastTrigger(4, NOW, 12)
-    assert crossing(21, last, 10, NO_COOLDOWN, NOW) is None
-    assert crossing(22, last, 10, NO_COOLDOWN, NOW) == Crossing(5, 10, 10, 22)
+    assert not may_have_crossed(21, last, 10)
+    assert may_have_crossed(22, last, 10)
+    assert may_have_crossed(5, last, 10)  # some were deleted
+    assert not may_have_crossed(10**9, None, None)
 
 
-def test_nothing_fires_during_the_cooldown():
+def test_nothing_fires_during_cooldown_and_quiet_periods():
     last = LastTrigger(0, NOW, 0)
-    assert crossing(50, last, 10, timedelta(minutes=10), NOW + timedelta(minutes=9)) is None
-    assert crossing(50, last, 10, timedelta(minutes=10), NOW + timedelta(minutes=10)) is not None
+    policy = RetrainPolicy(feedback_count=10, cooldown="10m", quiet=("22:00-06:00",))
+    noon = NOW.replace(hour=12)
+    assert isinstance(crossing(new(50), last, policy, NOW + timedelta(minutes=9)), HeldBack)
+    assert isinstance(crossing(new(50), last, policy, noon), Crossing)
+    assert crossing(new(50), last, policy, NOW.replace(hour=23)) == HeldBack("22:00-06:00 is a quiet period")
+    assert isinstance(crossing(new(50), last, policy, NOW.replace(hour=5, minute=59)), HeldBack)
+    assert isinstance(crossing(new(50), last, policy, NOW.replace(hour=6)), Crossing)
 
 
-def test_deleted_rows_do_not_fire_and_a_model_without_a_threshold_never_does():
-    assert crossing(5, LastTrigger(0, NOW, 12), 1, NO_COOLDOWN, NOW) is None
-    assert crossing(10**9, None, None, NO_COOLDOWN, NOW) is None
+def test_new_feedback_that_is_not_clean_enough_waits():
+    policy = RetrainPolicy(feedback_count=10, min_clean_share=0.8)
+    assert isinstance(crossing(new(10, 2), None, policy, NOW), Crossing)
+    assert isinstance(crossing(new(10, 3), None, policy, NOW), HeldBack)
+
+
+@given(st.lists(st.integers(1, 5000), max_size=40), st.integers(0, 500), st.integers(0, 100_000))
+def test_no_user_counts_for_more_than_their_share_and_nobody_for_more_than_they_said(counts, anonymous, others):
+    per_user = np.array(counts, dtype=np.int64)
+    counted = weighed(per_user, anonymous, others, 0.02)
+    assert counted <= per_user.sum() + anonymous
+    assert counted >= anonymous + min(len(counts), per_user.sum())
+    flood = weighed(np.array([1_000_000]), anonymous, 50_000, 0.02)
+    assert flood - anonymous <= 0.02 * (50_000 + flood) + 1
 
 
 def test_a_library_that_repeats_itself_is_heard_now_and_then():

@@ -55,7 +55,12 @@ def row_count(table: LakeTable, version: int | None = None) -> int:
 def labelled_count(table: LakeTable, version: int | None = None) -> tuple[int, int]:
     """(version, rows that carry a label), counted from the log's statistics alone."""
     opened = table.at(version)
-    return int(opened.version()), _count(opened, "label")
+    return int(opened.version()), labelled_in(opened)
+
+
+def labelled_in(opened: DeltaTable) -> int:
+    """Rows of an opened feedback table that carry a label, counted from the log's statistics alone."""
+    return _count(opened, "label")
 
 
 def _count(opened: DeltaTable, column: str | None) -> int:

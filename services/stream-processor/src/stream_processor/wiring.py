@@ -108,7 +108,7 @@ def build(settings: Settings, wraps: Wraps = Wraps()) -> Processor:
     failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     app = _faust(settings)
     thresholds = application.ThresholdLoop(
-        ThresholdOwner(shared.specs, LakeTriggers(lake), shared.announcements),
+        ThresholdOwner(shared.specs, LakeTriggers(lake, settings.kafka.partitions), shared.announcements),
         shared.specs,
         settings.kafka.partitions_control,
         settings.threshold_every_s,

@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from flywheel_schemas.events import DatasetCommitted, ThresholdReached
 from flywheel_schemas.spec import ModelSpec
+from lake.triggers import Mark
 from stream_processor.application.flush import ModelFlush, Share, SourceRecord
 from stream_processor.application.partition import Partition
 from stream_processor.application.screening import Screens
 from stream_processor.domain.routing import DeadLetter, Decision, Rules
-from stream_processor.domain.thresholds import Crossing, LastTrigger
+from stream_processor.domain.thresholds import LastTrigger, NewFeedback
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +131,17 @@ class Offsets(Protocol):
 class Triggers(Protocol):
     """The log of triggers in the lake, and the count that they are made from."""
 
-    def labelled_rows(self, model: str) -> tuple[int, int] | None:
-        """(dataset version, rows that carry a label); None where the model has no dataset yet."""
+    def mark(self, model: str) -> tuple[int, Mark] | None:
+        """(dataset version, how far it has come); None where the model has no dataset yet."""
 
     def last(self, model: str) -> LastTrigger | None:
         """The newest trigger."""
 
-    def record(self, event: ThresholdReached, crossing: Crossing) -> bool:
-        """Write the trigger unless its number is taken; whether this call wrote it."""
+    def new_feedback(self, spec: ModelSpec, version: int) -> NewFeedback:
+        """What the dataset at `version` holds since the newest trigger. Reads rows, where `mark` reads none."""
+
+    def record(self, event: ThresholdReached, number: int, mark: Mark) -> bool:
+        """Write the trigger, with how far the dataset had come, unless its number is taken; whether this call did."""
 
     def newest(self, model: str) -> ThresholdReached | None:
         """The newest trigger as it was, or will be, announced."""
