@@ -6,6 +6,7 @@ index of stability after Siddiqi, Credit Risk Scorecards (2006), who calls 0.1 a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Self
 
@@ -58,7 +59,7 @@ class Reference:
         there = np.isfinite(values)
         edges = _quantiles(values[there], weights[there], np.arange(1, bins) / bins)
         ends = [f"{edge:.4g}" for edge in edges]
-        inner = [f"{low} to {high}" for low, high in zip(ends, ends[1:], strict=False)]
+        inner = [f"{low} to {high}" for low, high in pairwise(ends)]
         labels = (f"up to {ends[0]}", *inner, f"above {ends[-1]}") if ends else ("any",)
         codes = np.where(there, np.searchsorted(edges, values, side="left"), len(labels))
         return cls((*labels, MISSING), _counts(codes, len(labels) + 1, weights), edges)
@@ -98,7 +99,7 @@ class Reference:
             return np.where(np.isfinite(numbers), np.searchsorted(self.edges, numbers, side="left"), missing)
         places: dict[str | None, int] = {name: place for place, name in enumerate(self.known)}
         places[None] = len(self.known) + 1
-        return np.array([places.get(value, len(self.known)) for value in values], dtype=np.intp)  # type: ignore[arg-type, union-attr]  # categories are text
+        return np.array([places.get(value, len(self.known)) for value in values], dtype=np.intp)
 
 
 def _counts(codes: NDArray[np.intp], bins: int, weights: Floats) -> Floats:
@@ -115,7 +116,7 @@ def _quantiles(values: Floats, weights: Floats, at: Floats) -> Floats:
     order = np.argsort(values, kind="stable")
     cumulated = np.cumsum(weights[order]) / weights.sum()
     found = np.unique(values[order][np.minimum(np.searchsorted(cumulated, at), len(values) - 1)])
-    return found[found < values.max()]
+    return np.asarray(found[found < values.max()], dtype=np.float64)
 
 
 def _chi_square(freedom: int, confidence: float) -> float:
@@ -123,4 +124,5 @@ def _chi_square(freedom: int, confidence: float) -> float:
     if freedom < 1:
         return 0.0
     spread = 2.0 / (9.0 * freedom)
-    return freedom * max(1.0 - spread + NormalDist().inv_cdf(confidence) * spread**0.5, 0.0) ** 3
+    root: float = max(1.0 - spread + NormalDist().inv_cdf(confidence) * spread**0.5, 0.0)
+    return freedom * root * root * root

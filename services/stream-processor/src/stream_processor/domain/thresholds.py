@@ -85,8 +85,7 @@ def crossing(
     if why := policy.held_back(now, last.occurred_at if last else None):
         return HeldBack(why)
     if new.clean_share < policy.min_clean_share:
-        return HeldBack(
-            f"{new.clean_share:.0%} of it is clean, retrain.min_clean_share asks {policy.min_clean_share:.0%}"
-        )
+        asked = f"retrain.min_clean_share asks for {policy.min_clean_share:.0%}"
+        return HeldBack(f"{new.clean_share:.0%} of the new feedback came in clean, {asked}")
     note = f"{new.weighed:,} answers have a new label, {threshold:,} are enough; {new.clean_share:.0%} came in clean"
     return Crossing(last.number + 1 if last else 0, new.weighed, threshold, note)
