@@ -27,8 +27,10 @@ from trainer.adapters.live_evidence import LakeEvidence
 from trainer.adapters.models import RegisteredModels
 from trainer.adapters.rollout_log import LakeRolloutLog
 from trainer.adapters.source_code import git_commit
+from trainer.adapters.windows import LakeWindows
 from trainer.application.conduct import Conductor
 from trainer.application.judging import Judging
+from trainer.application.observing import Observing
 from trainer.application.ports import Announcements, Learner
 from trainer.application.progress import InProgress
 from trainer.application.recover import Recover
@@ -37,11 +39,13 @@ from trainer.application.rollout import Rollout
 from trainer.application.rollout_view import RolloutViews
 from trainer.application.showing import Showing
 from trainer.application.train import Train, Workshop
-from trainer.entrypoints import api, worker
+from trainer.application.watching import Watching
+from trainer.entrypoints import api, observed, worker
 from trainer.entrypoints.background import Mending, Trainings
 from trainer.entrypoints.conducting import Conducting
 from trainer.entrypoints.rollout_api import Rollouts
 from trainer.entrypoints.traced import Traced
+from trainer.entrypoints.watch import Watch
 from trainer.settings import Settings
 
 GROUP = "flywheel-trainer"
@@ -65,6 +69,7 @@ class Trainer:
     conductor: Conductor
     recover: Recover
     reproduce: Reproduce
+    watching: Watching
     app: FastAPI
 
 
@@ -91,7 +96,7 @@ def build(
     lake = Lake(settings.lake)
     datasets = LakeDatasets(lake, settings.trainer.specs_dir)
     models = RegisteredModels(registry.artifacts)
-    triggers = LakeTriggers(lake, publisher, now)
+    triggers = LakeTriggers(lake, publisher, now, settings.kafka.partitions)
     log = LakeRolloutLog(lake)
     rollout = Rollout(log, registry, Showing(registry, used.announcements, registry.run_store), now)
     health = KafkaHealth(settings.kafka, now)
@@ -120,9 +125,14 @@ def build(
         reproduce=reproduce,
         progress=progress,
     )
-    running = _Running(settings, train, trainings, recover, conducting=Conducting(conductor), health=health)
+    windows = LakeWindows(lake)
+    observing = Observing(windows, datasets, registry, models, learner=used.learner, now=now)
+    watching = Watching(observing, windows, triggers, datasets, registry=registry, runs=registry.run_store, now=now)
+    watch = Watch(watching, settings.trainer.watch_every_s)
+    running = _Running(settings, train, trainings, recover, conducting=Conducting(conductor), health=health, watch=watch)
     app = _application(settings, operations, _checks(publisher, registry, lake), running)
-    return Trainer(train, rollout, conductor, recover, reproduce, app)
+    observed.install(app, observing)
+    return Trainer(train, rollout, conductor, recover, reproduce, watching, app)
 
 
 class _Running:
@@ -137,12 +147,14 @@ class _Running:
         *,
         conducting: Conducting,
         health: KafkaHealth,
+        watch: Watch,
     ) -> None:
         self._settings = settings
         self._conducting = conducting
         self._health = health
         self._trainings = trainings
         self._mending = Mending(recover, settings.trainer.recover_every_s)
+        self._watch = watch
         self._worker = GroupWorker(settings.kafka, GROUP, THRESHOLD_REACHED, worker.handler(train))
 
     def start(self) -> None:
@@ -152,11 +164,13 @@ class _Running:
         self._health.on_problem = self._conducting.wake
         self._health.start()
         self._conducting.start()
+        self._watch.start()
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
 
     def close(self) -> None:
         self._health.close()
         self._conducting.close()
+        self._watch.close()
         self._mending.close()
         self._worker.close()
         self._trainings.close()

@@ -67,7 +67,7 @@ def may_have_crossed(labelled_rows: int, last: LastTrigger | None, threshold: in
 def weighed(per_user: np.ndarray, anonymous: int, others: int, max_share: float) -> int:
     """New answers, those of each user capped as training caps their weight: at `max_share` of everything.
 
-    `others` are the rows of base and of earlier feedback. Where there are none, nobody is outweighed, so none is capped.
+    `others` are the rows of base and of earlier feedback. Where there are none, nobody is outweighed or capped.
     """
     if not len(per_user) or not others:
         return int(per_user.sum()) + anonymous

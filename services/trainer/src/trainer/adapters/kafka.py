@@ -12,8 +12,9 @@ from kafka_runtime import tail
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
 from lake import Lake
-from lake.triggers import TriggerLog, trigger_id
+from lake.triggers import TriggerLog, mark, trigger_id
 from telemetry import logging
+from trainer.domain.watching import Finding
 
 _LOG = logging.get("trainer")
 
@@ -48,10 +49,11 @@ class KafkaAnnouncements:
 class LakeTriggers:
     """The lake's trigger log; a manual trigger goes the same way as any other."""
 
-    def __init__(self, lake: Lake, publisher: Publisher, now: Callable[[], datetime]) -> None:
+    def __init__(self, lake: Lake, publisher: Publisher, now: Callable[[], datetime], partitions: int) -> None:
         self._lake = lake
         self._publisher = publisher
         self._now = now
+        self._partitions = partitions
 
     def last(self, model: str) -> ThresholdReached | None:
         """The newest trigger, or None."""
@@ -61,25 +63,49 @@ class LakeTriggers:
         """Whether the log holds this trigger."""
         return any(str(trigger.trigger_id) == trigger_id for trigger in TriggerLog(self._lake, model).all())
 
+    def since(self, model: str, moment: datetime) -> list[ThresholdReached]:
+        """The triggers at or after `moment`, newest first."""
+        return TriggerLog(self._lake, model).since(moment)
+
+    def announce(self, trigger: ThresholdReached) -> None:
+        """Publish a logged trigger. Raises BrokerUnavailable."""
+        self._publisher.publish(THRESHOLD_REACHED, trigger.model, trigger, event_id=str(trigger.trigger_id))
+
     def fire(self, model: str, note: str) -> ThresholdReached:
         """Append a manual trigger to the log, then announce it."""
+        asked = Finding(TriggerReason.MANUAL, 0.0, 0.0, note)
         log = TriggerLog(self._lake, model)
-        table = self._lake.table(model, "feedback")
-        version = int(table.at(None).version()) if table.exists() else 0
         while True:
             newest = log.newest()
-            number = newest.n + 1 if newest else 0
-            trigger = ThresholdReached(
-                trigger_id=trigger_id(model, number),
-                model=model,
-                reason=TriggerReason.MANUAL,
-                dataset_version=version,
-                observed=0.0,
-                threshold=0.0,
-                occurred_at=self._now(),
-                note=note or None,
-            )
-            if log.append(number, trigger):
-                break
-        self._publisher.publish(THRESHOLD_REACHED, model, trigger, event_id=str(trigger.trigger_id))
+            if fired := self._append(log, model, asked, newest.n + 1 if newest else 0):
+                return fired
+
+    def fire_found(self, model: str, finding: Finding, after: ThresholdReached | None) -> ThresholdReached | None:
+        """Log and announce the finding as the trigger that follows `after`; None where another one came first."""
+        log = TriggerLog(self._lake, model)
+        newest = log.newest()
+        if (newest.trigger.trigger_id if newest else None) != (after.trigger_id if after else None):
+            return None
+        return self._append(log, model, finding, newest.n + 1 if newest else 0)
+
+    def _append(self, log: TriggerLog, model: str, finding: Finding, number: int) -> ThresholdReached | None:
+        version, marked = mark(self._lake, model, self._partitions) or (0, None)
+        trigger = ThresholdReached(
+            trigger_id=trigger_id(model, number),
+            model=model,
+            reason=finding.reason,
+            dataset_version=version,
+            observed=finding.observed,
+            threshold=finding.threshold,
+            occurred_at=self._now(),
+            note=finding.note or None,
+            model_version=finding.version,
+            column=finding.column,
+            low=finding.low,
+            high=finding.high,
+            evidence_rows=finding.rows,
+        )
+        if not log.append(number, trigger, marked):
+            return None
+        self.announce(trigger)
         return trigger

@@ -47,10 +47,9 @@ def handler(train: Train) -> Callable[[Record], None]:
 def describe(trigger: ThresholdReached) -> str:
     """Why a model is retrained, as people say it."""
     match trigger.reason.value:
-        case "count":
+        case "count" if not trigger.note:
             return f"{trigger.observed:g} new labelled rows (threshold {trigger.threshold:g})"
         case "manual":
             return f"asked for by hand{': ' if trigger.note else ''}{trigger.note or ''}"
         case reason:
-            said = f"{reason} at {trigger.observed:g} (threshold {trigger.threshold:g})"
-            return f"{said}: {trigger.note}" if trigger.note else said
+            return trigger.note or f"{reason} at {trigger.observed:g} (threshold {trigger.threshold:g})"

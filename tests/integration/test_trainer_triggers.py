@@ -1,0 +1,97 @@
+"""Quality, drift and schedule: each fires once, also when the process that fires it dies before it is announced."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from flywheel_schemas.events import ThresholdReached, TriggerReason
+from flywheel_schemas.spec import ModelSpec
+from flywheel_schemas.topics import THRESHOLD_REACHED
+from kafka_runtime import tail
+from kafka_runtime.settings import KafkaSettings
+from lake.triggers import TriggerLog, trigger_id
+
+Lab = Any
+
+# Looks once; dies between writing the trigger and announcing it.
+LOOK_AND_DIE = """
+import os, signal, sys
+from trainer.adapters.kafka import LakeTriggers
+from trainer.settings import Settings
+from trainer.wiring import build
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+LakeTriggers.announce = die
+build(Settings()).watching.look(sys.argv[1])
+"""
+POLICIES: dict[str, dict[str, Any]] = {
+    "quality": {"quality": {"below": 0.9, "window": "400d"}},
+    "drift": {"drift": {"psi_above": 0.2, "window": "400d"}},
+    "schedule": {"every": "1ms"},
+}
+
+
+def with_policy(spec: ModelSpec, policy: dict[str, Any]) -> ModelSpec:
+    return ModelSpec.model_validate({**spec.model_dump(mode="json"), "retrain": {"feedback_count": None, **policy}})
+
+
+def announced(model: str) -> list[ThresholdReached]:
+    newest = tail.latest_by_key(KafkaSettings(), THRESHOLD_REACHED).get(model)
+    return [] if newest is None else [ThresholdReached.parse(newest.value or b"")]
+
+
+def fired(lab: Lab) -> list[ThresholdReached]:
+    return TriggerLog(lab.world.lake, lab.model).all()
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+def test_a_crossing_fires_once_though_who_fires_it_dies(lab: Lab, kind: str) -> None:
+    lab.world.base()
+    lab.add()
+    # A fair share of these answers is wrong, and their hours are others than the base's.
+    lab.world.corrections(day=(datetime.now(UTC) - datetime(2026, 1, 1, tzinfo=UTC)).days - 1)
+    lab.world.lake.specs.put(with_policy(lab.world.spec, POLICIES[kind]))
+
+    command = [sys.executable, "-c", LOOK_AND_DIE, lab.model]
+    died = subprocess.run(command, env=os.environ.copy(), timeout=120, check=False, capture_output=True)
+    if kind == "drift":
+        pass
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()[-2000:]
+    (trigger,) = fired(lab)
+    assert (trigger.reason.value, trigger.trigger_id) == (kind, trigger_id(lab.model, 0))
+    assert announced(lab.model) == []
+
+    watching = lab.trainer.watching
+    assert watching.look(lab.model) is None  # a training is due already
+    assert watching.announce_again(lab.model)
+    assert announced(lab.model) == [trigger]
+    lab.retrain(trigger)
+    assert not watching.announce_again(lab.model)
+    if kind != "schedule":
+        champion = lab.registry.champion(lab.model)
+        again = watching.look(lab.model)
+        assert again is None or again.model_version != trigger.model_version or again.column != trigger.column
+        assert champion is not None
+    assert [each.trigger_id for each in fired(lab)][:1] == [trigger.trigger_id]
+
+
+def test_nothing_is_decided_where_nothing_is_audited_or_held_back(lab: Lab) -> None:
+    lab.world.base()
+    lab.add()
+    watching = lab.trainer.watching
+    lab.world.lake.specs.put(with_policy(lab.world.spec, POLICIES["quality"] | {"drift": POLICIES["drift"]["drift"]}))
+    assert watching.look(lab.model) is None
+    lab.world.lake.specs.put(with_policy(lab.world.spec, {"every": "1ms", "cooldown": "1h"}))
+    first = watching.look(lab.model)
+    assert first is not None
+    assert first.reason is TriggerReason.SCHEDULE
+    lab.retrain(first)
+    assert watching.look(lab.model) is None  # the cooldown
+    assert timedelta(0) <= datetime.now(UTC) - first.occurred_at < timedelta(hours=1)
