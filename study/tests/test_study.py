@@ -56,4 +56,4 @@ def test_tables_name_what_the_contract_names(calm: Outcome) -> None:
     assert {"study.error_rate.mae", "study.error_rate.coverage"} <= names
     assert {"study.poison.5.loss", "study.poison.20.loss", "study.poison.burst.loss"} <= names
     assert all(np.isfinite(row.value) for row in rows if row.name.startswith("study.poison"))
-    assert command.PARTS == ("learning", "error_rate", "poison", "ablation", "gate")
+    assert command.PARTS[:5] == ("learning", "error_rate", "poison", "ablation", "gate")

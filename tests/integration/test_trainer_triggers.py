@@ -55,14 +55,12 @@ def fired(lab: Lab) -> list[ThresholdReached]:
 def test_a_crossing_fires_once_though_who_fires_it_dies(lab: Lab, kind: str) -> None:
     lab.world.base()
     lab.add()
-    # A fair share of these answers is wrong, and their hours are others than the base's.
+    # Half of these answers are wrong, and they come without scores, which the training set has: a drift.
     lab.world.corrections(day=(datetime.now(UTC) - datetime(2026, 1, 1, tzinfo=UTC)).days - 1)
     lab.world.lake.specs.put(with_policy(lab.world.spec, POLICIES[kind]))
 
     command = [sys.executable, "-c", LOOK_AND_DIE, lab.model]
     died = subprocess.run(command, env=os.environ.copy(), timeout=120, check=False, capture_output=True)
-    if kind == "drift":
-        pass
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()[-2000:]
     (trigger,) = fired(lab)
     assert (trigger.reason.value, trigger.trigger_id) == (kind, trigger_id(lab.model, 0))
@@ -74,12 +72,9 @@ def test_a_crossing_fires_once_though_who_fires_it_dies(lab: Lab, kind: str) -> 
     assert announced(lab.model) == [trigger]
     lab.retrain(trigger)
     assert not watching.announce_again(lab.model)
-    if kind != "schedule":
-        champion = lab.registry.champion(lab.model)
+    if kind != "schedule":  # of a millisecond, which is over again
         again = watching.look(lab.model)
-        assert again is None or again.model_version != trigger.model_version or again.column != trigger.column
-        assert champion is not None
-    assert [each.trigger_id for each in fired(lab)][:1] == [trigger.trigger_id]
+        assert again is None or (again.model_version, again.column) != (trigger.model_version, trigger.column)
 
 
 def test_nothing_is_decided_where_nothing_is_audited_or_held_back(lab: Lab) -> None:

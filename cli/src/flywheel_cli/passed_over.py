@@ -5,11 +5,8 @@ from flywheel_schemas.spec import ModelSpec
 
 def passed_over(spec: ModelSpec) -> list[str]:
     """A sentence for each wish of `spec` that has no effect yet; empty when all of it has."""
-    retrain, training = spec.retrain, spec.training
+    training = spec.training
     asked = {
-        "retrain.quality: only feedback_count and `flywheel retrain` start a training": retrain.quality is not None,
-        "retrain.drift: only feedback_count and `flywheel retrain` start a training": retrain.drift is not None,
-        "retrain.every: only feedback_count and `flywheel retrain` start a training": retrain.every is not None,
         "training.mode: every training starts from nothing": training.mode != "full",
         "training.search_trials: parameters are those of the spec": training.search_trials > 0,
         "feedback.max_share_per_key: feedback does not carry the key yet": "max_share_per_key"

@@ -159,11 +159,20 @@ class FeedbackPolicy(_Part):
 
 
 class QualityTrigger(_Part):
-    """Retrain when the live metric, estimated from audited answers, falls below this."""
+    """Retrain when the live metric, estimated from audited answers, is worse than this: accuracy below, mae above."""
 
-    metric: Literal["accuracy"] = "accuracy"
-    below: Share
+    metric: Literal["accuracy", "mae"] = "accuracy"
+    below: Share | None = None
+    above: Annotated[float, Field(ge=0.0)] | None = None
     window: Duration = timedelta(days=7)
+
+    @model_validator(mode="after")
+    def _has_its_limit(self) -> Self:
+        if self.metric == "accuracy" and (self.below is None or self.above is not None):
+            raise ValueError("accuracy needs below (and no above): the accuracy that calls for a training")
+        if self.metric == "mae" and (self.above is None or self.below is not None):
+            raise ValueError("mae needs above (and no below): the mean absolute error that calls for a training")
+        return self
 
 
 class DriftTrigger(_Part):
@@ -327,5 +336,8 @@ class ModelSpec(_Part):
             "multiclass": {"accuracy", "log_loss"},
             "regression": {"rmse", "mae"},
         }[self.task]
+        quality = self.retrain.quality
+        if quality is not None and (quality.metric == "mae") != (self.task == "regression"):
+            raise ValueError("retrain.quality is by accuracy for classes, and by mae for a regression")
         if self.gate_metric not in allowed:
             raise ValueError(f"gates.metric of a {self.task} model is one of: {', '.join(sorted(allowed))}")

@@ -49,6 +49,15 @@ def test_quality_that_may_be_good_enough_or_that_nobody_audited_does_not_fire():
     assert watching.quality_crossing(QualityTrigger(below=0.7), LiveQuality("3", 9000, 0)) is None
 
 
+def test_a_regression_fires_by_its_mean_absolute_error():
+    policy = QualityTrigger(metric="mae", above=4.0)
+    worse = LiveQuality("3", 9000, 300, mean_absolute_error=Estimate(5.0, 4.5, 5.5, 300))
+    found = watching.quality_crossing(policy, worse)
+    assert found is not None
+    assert "mean absolute error of version 3" in found.note
+    assert watching.quality_crossing(policy, LiveQuality("3", 9, 3, mean_absolute_error=Estimate(5, 3.9, 6, 3))) is None
+
+
 def test_a_schedule_counts_from_the_last_training():
     assert watching.schedule_crossing(timedelta(days=30), NOW - timedelta(days=29), NOW) is None
     found = watching.schedule_crossing(timedelta(days=30), NOW - timedelta(days=31), NOW)

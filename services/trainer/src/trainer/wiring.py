@@ -129,7 +129,9 @@ def build(
     observing = Observing(windows, datasets, registry, models, learner=used.learner, now=now)
     watching = Watching(observing, windows, triggers, datasets, registry=registry, runs=registry.run_store, now=now)
     watch = Watch(watching, settings.trainer.watch_every_s)
-    running = _Running(settings, train, trainings, recover, conducting=Conducting(conductor), health=health, watch=watch)
+    running = _Running(
+        settings, train, trainings, recover, conducting=Conducting(conductor), health=health, watch=watch
+    )
     app = _application(settings, operations, _checks(publisher, registry, lake), running)
     observed.install(app, observing)
     return Trainer(train, rollout, conductor, recover, reproduce, watching, app)

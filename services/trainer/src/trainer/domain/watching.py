@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from evidence.quality import Estimate
 from flywheel_schemas.events import ThresholdReached, TriggerReason
 from flywheel_schemas.spec_model import DriftTrigger, QualityTrigger, format_duration
 from trainer.domain.drifting import Drifted
@@ -29,28 +30,30 @@ class Finding:
 
 
 def quality_crossing(policy: QualityTrigger, seen: LiveQuality) -> Finding | None:
-    """Accuracy surely below the threshold: the upper end of its interval is. Without audits nothing is decided.
+    """The metric surely beyond its limit: its whole interval is. Without audits nothing is decided.
 
     The interval is one for a single look. Looking again and again finds a false crossing now and then; it costs one
     training, whose gates compare before anything serves.
     """
-    accuracy, window = seen.accuracy, format_duration(policy.window)
-    if not accuracy.is_informed or accuracy.high >= policy.below:
+    name, estimate, limit = _judged(policy, seen)
+    if not estimate.is_informed:
+        return None
+    is_beyond = estimate.high < limit if policy.metric == "accuracy" else estimate.low > limit
+    if not is_beyond:
         return None
     note = (
-        f"accuracy of version {seen.version} over {window} is {accuracy.value:.3f} ({accuracy.low:.3f} to "
-        f"{accuracy.high:.3f} with 95 % confidence, {accuracy.audits:,} audited answers), below {policy.below:g}"
+        f"{name} of version {seen.version} over {format_duration(policy.window)} is {estimate.value:.3f} "
+        f"({estimate.low:.3f} to {estimate.high:.3f} with 95 % confidence, {estimate.audits:,} audited answers), "
+        f"{'below' if policy.metric == 'accuracy' else 'above'} {limit:g}"
     )
-    return Finding(
-        TriggerReason.QUALITY,
-        accuracy.value,
-        policy.below,
-        note,
-        version=seen.version,
-        low=accuracy.low,
-        high=accuracy.high,
-        rows=accuracy.audits,
-    )
+    found = Finding(TriggerReason.QUALITY, estimate.value, limit, note, version=seen.version)
+    return _with_interval(found, estimate.low, estimate.high, estimate.audits)
+
+
+def _judged(policy: QualityTrigger, seen: LiveQuality) -> tuple[str, Estimate, float]:
+    if policy.metric == "mae":
+        return "mean absolute error", seen.mean_absolute_error, policy.above or 0.0
+    return "accuracy", seen.accuracy, policy.below or 0.0
 
 
 def drift_crossings(policy: DriftTrigger, seen: Drifted) -> list[Finding]:
