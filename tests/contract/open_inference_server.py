@@ -18,7 +18,7 @@ import yaml
 
 from tests.waiting import until
 
-MODEL, VERSION = "trips", "7"
+MODEL, VERSION, OLDER = "trips", "7", "6"
 CARRIERS = ("UA", "AA", "B6")
 _NOWHERE = "127.0.0.1:1"
 
@@ -67,6 +67,7 @@ SPEC = {
 @contextmanager
 def serving(home: Path, **settings: str) -> Iterator[Server]:
     """The process, from the time that its model answers."""
+    store_copy(home / "models", SPEC, OLDER)
     store_copy(home / "models", SPEC)
     ports = _free_ports(2)
     env = {

@@ -20,7 +20,9 @@ from http_api import keys
 from inference.adapters.lightgbm_native import NativeBooster
 from inference.application.answer import AnswerQuestions
 from inference.application.catalogue import Catalogue
-from inference.application.served import Lineup, make_served
+from inference.application.ports import ModelRefused
+from inference.application.served import Lineup, ServedModel, make_served
+from inference.application.shelf import OnDemand
 from inference.domain.claims import Artifact
 from inference.entrypoints import app as api
 from inference.entrypoints.admission import Admission
@@ -60,6 +62,15 @@ class Nobody:
     def answered(self, model: str, version: str, variant: str, rows: int, seconds: float) -> None: ...
 
 
+class Elsewhere(OnDemand):
+    """No version but those that serve."""
+
+    def __init__(self) -> None: ...
+
+    def get(self, model: str, version: str) -> ServedModel:
+        raise ModelRefused("missing", f"{model} has no version {version}")
+
+
 def booster(spec: ModelSpec, folder: Path) -> NativeBooster:
     rng = np.random.default_rng(1)
     matrix = np.column_stack([rng.integers(0, 2, 300), rng.uniform(0, 6000, 300)])
@@ -91,9 +102,8 @@ def client_of(catalogue: Catalogue, key_file: Path | None = None) -> httpx.Async
         yield
 
     answer = AnswerQuestions(TOKENS, Nobody(), Nobody(), Nobody())
-    desk = Desk(
-        catalogue, answer, keys.ApiKeys.load(key_file), Admission(10, 10**7, lambda: None), ThreadPoolExecutor(1)
-    )
+    admission = Admission(10, 10**7, lambda: None)
+    desk = Desk(catalogue, answer, keys.ApiKeys.load(key_file), admission, ThreadPoolExecutor(1), Elsewhere())
     transport = httpx.ASGITransport(api.build(desk, life, {}, lambda: None))
     return httpx.AsyncClient(transport=transport, base_url="http://inference")
 
@@ -211,6 +221,28 @@ async def test_with_keys_in_use_health_is_open_and_the_rest_needs_its_role(
     assert (await client.get("/v1/models/flights", headers=bearer("read"))).json()["champion"] == "3"
 
 
+async def test_another_version_needs_the_role_operate(catalogue: Catalogue, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    secrets = {"predict": keys.create(file, ["predict"])[0], "both": keys.create(file, ["predict", "operate"])[0]}
+    client = client_of(catalogue, file)
+    instances = {"instances": [{"carrier": "UA"}]}
+    for version, role, status in (("3", "predict", 200), ("2", "predict", 403), ("2", "both", 404), ("x", "both", 404)):
+        headers = {"authorization": f"Bearer {secrets[role]}"}
+        for path, body in (
+            (f"/v1/models/flights/predict?version={version}", instances),
+            (f"/v2/models/flights/versions/{version}/infer", {"inputs": ROW}),
+        ):
+            assert (await client.post(path, json=body, headers=headers)).status_code == status
+
+
+async def test_a_deadline_that_has_passed_is_a_504_and_one_that_is_none_a_400(client: httpx.AsyncClient) -> None:
+    instances = {"instances": [{"carrier": "UA"}]}
+    for path, body in (("/v1/models/flights/predict", instances), ("/v2/models/flights/infer", {"inputs": ROW})):
+        for timeout, status in (("1e-9", 504), ("0", 400), ("soon", 400), ("nan", 400), ("30", 200)):
+            response = await client.post(path, json=body, headers={"X-Request-Timeout": timeout})
+            assert response.status_code == status
+
+
 async def test_beyond_capacity_the_answer_is_a_quick_503(catalogue: Catalogue) -> None:
     refused = []
     answer = AnswerQuestions(TOKENS, Nobody(), Nobody(), Nobody())
@@ -220,6 +252,7 @@ async def test_beyond_capacity_the_answer_is_a_quick_503(catalogue: Catalogue) -
         keys.ApiKeys.load(None),
         Admission(0, 10**7, lambda: refused.append(1)),
         ThreadPoolExecutor(1),
+        Elsewhere(),
     )
 
     @asynccontextmanager

@@ -16,7 +16,7 @@ from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from http_api import keys
-from tests.contract.open_inference_server import MODEL, VERSION, Server, serving
+from tests.contract.open_inference_server import MODEL, OLDER, VERSION, Server, serving
 
 INPUTS = {
     "carrier": ("BYTES", np.array([b"UA", b"B6", b"AA"], dtype=np.object_)),
@@ -93,6 +93,19 @@ def test_rows_are_answered_as_predict_answers_them(server: Server, triton: tuple
     assert (response["id"], response["model_name"], response["model_version"]) == ("42", MODEL, VERSION)
 
 
+def test_a_version_that_does_not_serve_is_loaded_for_whoever_asks(server: Server, triton: tuple[Any, Any]) -> None:
+    module, client = triton
+    result = client.infer(MODEL, inputs(module), OLDER)
+    response = result.get_response(**({"as_json": True} if module is triton_grpc else {}))
+    assert response["model_version"] == OLDER
+    assert set(result.as_numpy("feedback_token")) == {b""}
+    asked = f"{server.url}/v1/models/{MODEL}/predict?version={OLDER}&explain=true"
+    answers = httpx.post(asked, json={"instances": INSTANCES}).json()["predictions"]
+    assert {(answer["model_version"], answer["variant"]) for answer in answers} == {(OLDER, "none")}
+    assert set(answers[0]["contributions"]) == {"carrier", "distance", "night"}
+    assert [label.decode() for label in result.as_numpy("label")] == [answer["label"] for answer in answers]
+
+
 def test_a_named_version_and_chosen_outputs_with_contributions(triton: tuple[Any, Any]) -> None:
     module, client = triton
     outputs = [module.InferRequestedOutput(name) for name in ("scores", "contributions", "base_value")]
@@ -133,7 +146,7 @@ def test_errors_say_what_to_mend(triton: tuple[Any, Any]) -> None:
     with pytest.raises(InferenceServerException, match="ZZ") as refused:
         client.infer(MODEL, [carrier])
     assert refused.value.status() in ("400", "StatusCode.INVALID_ARGUMENT")
-    for call in (lambda: client.infer("nobody", [carrier]), lambda: client.infer(MODEL, [carrier], "99")):
+    for call in (lambda: client.infer("nobody", [carrier]), lambda: client.infer(MODEL, [carrier], "x")):
         with pytest.raises(InferenceServerException) as unknown:
             call()
         assert unknown.value.status() in ("404", "StatusCode.NOT_FOUND")

@@ -17,6 +17,7 @@ from inference.application.bring import World
 from inference.application.catalogue import Catalogue, NotServed, UnknownModel
 from inference.application.keep import Heard, Keeper
 from inference.application.ports import Booster, ModelRefused, SourceUnavailable
+from inference.application.shelf import Shelf
 from inference.domain.claims import Artifact, Claim
 from inference.domain.pins import Pins
 from registry.errors import CorruptArtifact, RegistryUnavailable
@@ -88,7 +89,7 @@ class House:
         shop, copies = self.shop, DiskCopies(self._copies, self.shop)
         world = World(shop, copies, shop, shop, TokenKeys("a key for tests only"))
         self.catalogue = Catalogue(self.pins)
-        keeper = Keeper(self.catalogue, world, retry_s=0.05)
+        keeper = Keeper(self.catalogue, world, Shelf(10**9, self.catalogue.serving_bytes), retry_s=0.05)
         asker = Asker(shop, shop, self.catalogue, keeper.hear, every_s=0.05)
         for works in (keeper, asker):
             thread = threading.Thread(target=works.run, daemon=True)
@@ -166,6 +167,19 @@ def test_of_many_events_only_the_last_version_of_a_model_is_loaded(house: House)
     for minute, artifact in enumerate(artifacts):
         keeper.hear(Heard(promoted(artifact, minute), live=False))
     until(serves(house, "4"))
+
+
+def test_the_version_before_is_kept_so_a_rollback_needs_neither_store_nor_disk(house: House, tmp_path: Path) -> None:
+    one, two = house.shop.make("1"), house.shop.make("2")
+    keeper = house.keeper()
+    for minute, artifact in enumerate((one, two)):
+        keeper.hear(Heard(promoted(artifact, minute), live=True))
+        until(serves(house, artifact.version))
+    for file in (*tmp_path.glob("shop/**/model.txt"), *tmp_path.glob("copies/**/model.txt")):
+        file.unlink()
+    keeper.hear(Heard(promoted(one, 2), live=True))
+    until(serves(house, "1"))
+    assert house.shop.refusals == []
 
 
 def test_a_damaged_version_is_refused_and_the_old_one_serves_on(house: House) -> None:

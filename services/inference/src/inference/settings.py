@@ -35,6 +35,7 @@ class InferenceSettings(BaseSettings):
     queue_rows: Annotated[int, Field(alias="INFERENCE_QUEUE_ROWS", ge=10_000)] = 100_000
     max_concurrent: Annotated[int, Field(alias="INFERENCE_MAX_CONCURRENT", ge=1)] = 512
     max_pending_bytes: Annotated[int, Field(alias="INFERENCE_MAX_PENDING_BYTES", ge=1024)] = 4 * 1024 * 1024
+    memory_bytes: Annotated[int, Field(alias="INFERENCE_MEMORY_BYTES", ge=0)] = 512 * 1024 * 1024
     threads: Annotated[int, Field(alias="INFERENCE_THREADS", ge=1, le=64)] = 2
     shadow_rows_per_s: Annotated[int, Field(alias="INFERENCE_SHADOW_ROWS_PER_S", ge=10)] = 500
     model_pin: Annotated[dict[str, str], NoDecode, Field(alias="MODEL_PIN"), BeforeValidator(_pins)] = {}

@@ -32,6 +32,7 @@ from inference.application.bring import World
 from inference.application.catalogue import Catalogue
 from inference.application.keep import Keeper
 from inference.application.report import Reporter
+from inference.application.shelf import OnDemand, Shelf
 from inference.entrypoints import app as api
 from inference.entrypoints.admission import Admission
 from inference.entrypoints.desk import Desk
@@ -62,6 +63,7 @@ class _Background:
     reporter: Reporter
     trial: TrialRun
     pool: ThreadPoolExecutor
+    others: OnDemand
     threads: tuple[threading.Thread, ...]
 
     def start(self) -> None:
@@ -103,8 +105,8 @@ def build(settings: Settings) -> ASGIApp:
         ApiKeys.load(own.api_keys_file),
         Admission(own.max_concurrent, own.max_pending_bytes, REFUSED_REQUESTS.inc),
         background.pool,
+        background.others,
     )
-
     grpc_server = GrpcServer(desk, bind_host(own.api_keys_file), own.grpc_port) if own.grpc_port else None
 
     @asynccontextmanager
@@ -166,7 +168,9 @@ def _background(
     health = Publisher(settings.kafka, "/flywheel/inference", linger_ms=0.0, delivery_timeout_s=_HEALTH_TIMEOUT_S)
     replica = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
     reporter = Reporter(catalogue, KafkaHealthLog(health), replica)
-    keeper = Keeper(catalogue, World(champions, copies, trial, measures, token_keys), on_trip=reporter.wake)
+    world = World(champions, copies, trial, measures, token_keys)
+    shelf = Shelf(own.memory_bytes, catalogue.serving_bytes)
+    keeper = Keeper(catalogue, world, shelf, on_trip=reporter.wake)
     specs = KnownSpecs(Lake(settings.lake), own.specs_dir)
     asker = Asker(champions, specs, catalogue, keeper.hear, every_s=own.registry_poll_s)
     work = {
@@ -184,6 +188,7 @@ def _background(
         reporter,
         trial,
         ThreadPoolExecutor(own.threads, thread_name_prefix="predict"),
+        OnDemand(world, shelf),
         tuple(threading.Thread(target=run, name=name, daemon=True) for name, run in work.items()),
     )
 

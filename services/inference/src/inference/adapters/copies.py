@@ -7,6 +7,7 @@
 import hashlib
 import os
 import shutil
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -41,12 +42,22 @@ class DiskCopies:
     def __init__(self, folder: Path, artifacts: Fetches) -> None:
         self._folder = folder
         self._artifacts = artifacts
+        self._arriving: dict[Path, threading.Lock] = {}
+        self._lock = threading.Lock()
 
     def bring(self, artifact: Artifact) -> Path:
         """The artifact's folder here, fetched if there is no sound copy yet."""
         place = self._place(artifact)
-        if _is_sound(place, artifact.sha256):
-            return place
+        with self._alone(place):
+            if not _is_sound(place, artifact.sha256):
+                self._fetch(artifact, place)
+        return place
+
+    def _alone(self, place: Path) -> threading.Lock:
+        with self._lock:
+            return self._arriving.setdefault(place, threading.Lock())
+
+    def _fetch(self, artifact: Artifact, place: Path) -> None:
         arriving = place.with_name(f".{place.name}.arriving")
         shutil.rmtree(arriving, ignore_errors=True)
         shutil.rmtree(place, ignore_errors=True)
@@ -59,7 +70,6 @@ class DiskCopies:
         except RegistryError as exc:
             raise ModelRefused("missing", str(exc)) from exc
         arriving.replace(place)
-        return place
 
     def last_served(self) -> list[Claim]:
         """What served last, of each model whose note can be read."""

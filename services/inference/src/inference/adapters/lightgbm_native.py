@@ -76,6 +76,7 @@ class NativeBooster:
             raise ModelRefused("corrupt", f"LightGBM cannot read it: {exc}") from exc
         self.feature_names = self._names()
         self.outputs = self._number("LGBM_BoosterGetNumClasses")
+        self.size_bytes = model_file.stat().st_size
         self._of_thread = threading.local()
 
     def __del__(self) -> None:

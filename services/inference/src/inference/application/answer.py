@@ -97,6 +97,8 @@ class AnswerQuestions:
         """
         now_s = self._now_s()
         ids = prediction_ids(len(question.rows), now_s)
+        if not lineup.serves:
+            return _unrecorded(lineup.champion, question, ids, now_s)
         trial = lineup.trial
         if trial is None:
             return self._by(lineup.champion, question, ids, now_s)
@@ -180,6 +182,14 @@ def decided(
     ]
     if explain:
         _explain(served, answers, served.booster.contributions(matrix))
+    return answers
+
+
+def _unrecorded(served: ServedModel, question: Question, ids: Sequence[str], now_s: float) -> list[Answer]:
+    """What a version that serves nobody would answer: it goes into no figures, and no feedback is taken on it."""
+    answers = decided(served, question.rows, ids, now_s, explain=question.explain)
+    for answer in answers:
+        answer.feedback_token, answer.feedback_requested, answer.variant = "", False, "none"
     return answers
 
 

@@ -85,6 +85,10 @@ class Catalogue:
             return f"no version is loaded of: {', '.join(sorted(missing))}"
         return None if self._served else self.unready()
 
+    def serving_bytes(self) -> int:
+        """What everything that serves takes in memory."""
+        return sum(served.booster.size_bytes for lineup in list(self._served.values()) for served in lineup.members)
+
     def install(self, lineup: Lineup, refused: Watch | None = None) -> None:
         """Let `lineup` answer from now on; requests that hold the one before it end with that one.
 

@@ -11,6 +11,7 @@ from inference.application.bring import World, bring, place_of
 from inference.application.catalogue import Catalogue
 from inference.application.ports import ModelRefused, SourceUnavailable
 from inference.application.served import Lineup, ServedModel, Trial, in_role
+from inference.application.shelf import Shelf
 from inference.application.watch import Watch, refused
 from inference.domain.claims import Artifact, Claim, Contender, claim_of, event_wins, registry_wins
 from inference.domain.states import LoadState
@@ -49,6 +50,7 @@ class Keeper:
         self,
         catalogue: Catalogue,
         world: World,
+        shelf: Shelf | None = None,
         *,
         retry_s: float = 5.0,
         now_s: Callable[[], float] = time.monotonic,
@@ -59,6 +61,7 @@ class Keeper:
         self._now = now
         self._on_trip = on_trip
         self._world = world
+        self._shelf = shelf or Shelf(0)
         self._retry_s = retry_s
         self._now_s = now_s
         self._inbox: queue.Queue[Message] = queue.Queue()
@@ -140,11 +143,24 @@ class Keeper:
         champion = self._champion(claim)
         if champion is None:
             return
+        before = self._catalogue.now(claim.model)
         trial = self._trial(claim, champion) if claim.contender else None
         if isinstance(trial, Trial):
             self._catalogue.install(Lineup(champion, trial))
         else:
             self._catalogue.install(Lineup(champion), trial)
+        self._put_away(before)
+
+    def _put_away(self, before: Lineup | None) -> None:
+        """Keep what served until now, as far as there is room: a rollback then needs nobody."""
+        if before is None:
+            return
+        now = self._catalogue.now(before.name)
+        serving = {served.version for served in now.members} if now else set()
+        for served in before.members:
+            if served.version not in serving:
+                self._shelf.put(served)
+        self._shelf.trim()
 
     def _champion(self, claim: Claim) -> ServedModel | None:
         """The claimed champion, ready; None when it cannot be had now."""
@@ -208,7 +224,7 @@ class Keeper:
             same = artifact is None or artifact.sha256 == served.artifact.sha256
             if served.version == version and same:
                 return served
-        return None
+        return self._shelf.find(model, version, artifact.sha256 if artifact else None)
 
     def _try_again(self, claim: Claim) -> None:
         self._owed[claim.model] = self._now_s() + self._retry_s

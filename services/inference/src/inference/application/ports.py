@@ -33,6 +33,10 @@ class Booster(Protocol):
     def outputs(self) -> int:
         """How many numbers it gives per row."""
 
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes in memory."""
+
     def predict_one(self, numbers: list[float]) -> list[float]:
         """`outputs` numbers for one row."""
 

@@ -53,6 +53,7 @@ class Lineup:
 
     champion: ServedModel
     trial: Trial | None = None
+    serves: bool = True  # False: a version that was asked for by name and answers nobody else
 
     @property
     def name(self) -> str:

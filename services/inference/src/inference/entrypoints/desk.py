@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from http_api.keys import ApiKeys
+from http_api.keys import ApiKeys, Principal
 from http_api.problems import Problem, ProblemError
 from inference.application.answer import AnswerQuestions
 from inference.application.catalogue import Catalogue, NotServed, UnknownModel
+from inference.application.ports import ModelRefused, SourceUnavailable
 from inference.application.served import Lineup
+from inference.application.shelf import OnDemand
 from inference.entrypoints.admission import RETRY_AFTER, Admission, too_late
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -26,18 +28,40 @@ class Desk:
     keys: ApiKeys
     admission: Admission
     pool: ThreadPoolExecutor
+    others: OnDemand
     inline_bytes: int = 64 * 1024
 
-    def lineup(self, model: str, version: str | None = None) -> Lineup:
-        """Who answers: all for their share, or the one version that is named. Raises ProblemError 404 or 503."""
+    def lineup(self, model: str) -> Lineup:
+        """Who answers. Raises ProblemError 404 or 503."""
         try:
-            lineup = self.catalogue.lineup(model)
+            return self.catalogue.lineup(model)
         except UnknownModel as exc:
             raise ProblemError(unknown(model)) from exc
         except NotServed as exc:
             problem = Problem(503, "Service Unavailable", f"{exc}.", headers=RETRY_AFTER)
             raise ProblemError(problem) from exc
-        return lineup if version is None else _only(lineup, version)
+
+    async def chosen(self, model: str, version: str, who: Principal) -> Lineup:
+        """The one version that is named: any that serves, and with the role operate any that there is.
+
+        Raises ProblemError 403, 404 (no such version), 422 (it was refused) or 503.
+        """
+        lineup = self.lineup(model)
+        for served in lineup.members:
+            if served.version == version:
+                return Lineup(served)
+        who.require("operate")
+        return await asyncio.get_running_loop().run_in_executor(self.pool, self._loaded, model, version)
+
+    def _loaded(self, model: str, version: str) -> Lineup:
+        try:
+            return Lineup(self.others.get(model, version), serves=False)
+        except ModelRefused as exc:
+            status, title = (404, "Not Found") if exc.kind == "missing" else (422, "Unprocessable Content")
+            raise ProblemError(Problem(status, title, f"Version {version} of {model} cannot be had: {exc}.")) from exc
+        except SourceUnavailable as exc:
+            problem = Problem(503, "Service Unavailable", f"{exc}.", headers=RETRY_AFTER)
+            raise ProblemError(problem) from exc
 
     async def run(self, work: Callable[..., Any], *arguments: Any, aside: bool, deadline_s: float | None = None) -> Any:
         """`work(*arguments)`, in the pool when it may take long.
@@ -60,12 +84,3 @@ class Desk:
 def unknown(model: str) -> Problem:
     """No such model."""
     return Problem(404, "Not Found", f"There is no model named {model!r}; GET /v1/models lists those that there are.")
-
-
-def _only(lineup: Lineup, version: str) -> Lineup:
-    for served in lineup.members:
-        if served.version == version:
-            return Lineup(served)
-    loaded = " and ".join(served.version for served in lineup.members)
-    detail = f"version {version} of {lineup.name} is not loaded; version {loaded} is"
-    raise ProblemError(Problem(404, "Not Found", detail))

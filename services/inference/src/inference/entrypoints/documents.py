@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from http_api import problems
 from http_api.problems import FieldError, Problem
-from inference.entrypoints.admission import RETRY_AFTER
+from inference.entrypoints.admission import RETRY_AFTER, too_late
 from inference.entrypoints.desk import unknown
 from inference.entrypoints.requests import MAX_ROWS
 
@@ -71,6 +71,8 @@ def _operation() -> dict[str, Any]:
         "parameters": [
             {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}},
             {"name": "explain", "in": "query", "schema": {"type": "boolean", "default": False}},
+            {"name": "version", "in": "query", "schema": {"type": "string"}, "description": _VERSION},
+            {"name": "X-Request-Timeout", "in": "header", "schema": {"type": "number"}, "description": _TIMEOUT},
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": _reference("PredictRequest")}}},
         "responses": {
@@ -91,6 +93,11 @@ def _reference(name: str) -> dict[str, str]:
     return {"$ref": _REFERENCES.format(model=name)}
 
 
+_VERSION = (
+    "The version that answers. One that does not serve is loaded for it, which needs the role operate; its answers are "
+    "not recorded, and no feedback is taken on them."
+)
+_TIMEOUT = "Seconds for which the answer is of use."
 _PROBLEMS = (
     Problem(
         422,
@@ -105,4 +112,5 @@ _PROBLEMS = (
         "flights has no version yet that was promoted; train one with `flywheel model add`.",
         headers=RETRY_AFTER,
     ),
+    too_late(),
 )

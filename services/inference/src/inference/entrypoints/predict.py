@@ -1,6 +1,7 @@
 """POST /v1/models/{model}/predict, without the costs of a framework on the way."""
 
 import time
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -8,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from http_api import problems
 from http_api.body import JSON, check_media_type, receive_all
-from http_api.keys import ApiKeys
+from http_api.keys import ApiKeys, Principal
 from http_api.problems import FieldError, Problem, ProblemError
 from inference.application.answer import Answer, Question
 from inference.application.served import Lineup
@@ -22,7 +23,7 @@ _UNFORESEEN = Problem(
     500, "Internal Server Error", "Something went wrong on our side; the log of this service says what."
 )
 log = logging.get(__name__)
-_EXPLAIN = {b"": False, b"explain=false": False, b"explain=0": False, b"explain=true": True, b"explain=1": True}
+_FLAGS = {"false": False, "0": False, "true": True, "1": True}
 
 
 class _Reply(msgspec.Struct, gc=False):
@@ -59,9 +60,9 @@ class FrontDoor:
         started_s = time.perf_counter()
         desk = self._desk
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        _authorize(desk.keys, headers)
-        lineup = desk.lineup(model)
-        explain = _explain(scope["query_string"])
+        who = _authorize(desk.keys, headers)
+        explain, version = asked_for(scope["query_string"])
+        lineup = desk.lineup(model) if version is None else await desk.chosen(model, version, who)
         deadline_s = _deadline_s(headers, started_s)
         size = _size(headers)
         desk.admission.enter(size)
@@ -91,9 +92,11 @@ class FrontDoor:
         return _encode(_Reply(self._desk.answer.answer(lineup, question)))
 
 
-def _authorize(keys: ApiKeys, headers: dict[bytes, bytes]) -> None:
+def _authorize(keys: ApiKeys, headers: dict[bytes, bytes]) -> Principal:
     credentials = headers.get(b"authorization") or headers.get(b"x-api-key")
-    keys.authenticate_text(None if credentials is None else credentials.decode("latin-1")).require("predict")
+    who = keys.authenticate_text(None if credentials is None else credentials.decode("latin-1"))
+    who.require("predict")
+    return who
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -115,12 +118,17 @@ def _size(headers: dict[bytes, bytes]) -> int:
     return int(declared) if declared.isdigit() else 0
 
 
-def _explain(query: bytes) -> bool:
-    explain = _EXPLAIN.get(query)
-    if explain is None:
-        error = FieldError("the one query parameter is explain, true or false")
+def asked_for(query: bytes) -> tuple[bool, str | None]:
+    """`explain` and `version` of the query. Raises ProblemError 422 for anything else in it."""
+    if not query:
+        return False, None
+    named = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    explain = _FLAGS.get(named.pop("explain", "false"))
+    version = named.pop("version", None)
+    if explain is None or named:
+        error = FieldError("the query parameters are explain, true or false, and version, a number")
         raise ProblemError(Problem(422, "Unprocessable Content", "The query cannot be understood.", [error]))
-    return explain
+    return explain, version
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:

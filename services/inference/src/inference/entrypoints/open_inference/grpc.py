@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import grpc
 
+from http_api.keys import Principal
 from http_api.problems import ProblemError
-from inference.application.served import ServedModel
+from inference.application.served import Lineup, ServedModel
 from inference.entrypoints.admission import too_late
 from inference.entrypoints.desk import Desk
 from inference.entrypoints.open_inference import model
@@ -116,7 +117,7 @@ class OpenInference(GRPCInferenceServiceServicer):
     ) -> pb.ModelReadyResponse:
         """Whether the model, or the named version of it, answers; a model that does not is no error."""
         try:
-            self._served(request, context)
+            await self._served(request, context)
         except ProblemError as exc:
             if exc.problem.status != 503:
                 raise
@@ -128,7 +129,7 @@ class OpenInference(GRPCInferenceServiceServicer):
         self, request: pb.ModelMetadataRequest, context: _Context
     ) -> pb.ModelMetadataResponse:
         """The model's versions, inputs and outputs."""
-        served = self._served(request, context)
+        served = await self._served(request, context)
         return pb.ModelMetadataResponse(
             name=served.name,
             versions=versions_of(self._desk, served),
@@ -144,8 +145,9 @@ class OpenInference(GRPCInferenceServiceServicer):
         """Answer each row. A reply is in raw contents where the request was."""
         started_s = time.perf_counter()
         desk, metadata = self._desk, _metadata(context)
-        _authenticate(desk, metadata).require("predict")
-        lineup = desk.lineup(request.model_name, request.model_version or None)
+        who = _authenticate(desk, metadata)
+        who.require("predict")
+        lineup = await _lineup(desk, request.model_name, request.model_version, who)
         remaining_s, size = context.time_remaining(), request.ByteSize()
         if remaining_s is not None and remaining_s <= 0.0:
             raise ProblemError(too_late())
@@ -170,9 +172,10 @@ class OpenInference(GRPCInferenceServiceServicer):
         reply.id = request.id
         return reply
 
-    def _served(self, request: Any, context: _Context) -> ServedModel:
-        _authenticate(self._desk, _metadata(context)).require("read")
-        return self._desk.lineup(request.name, request.version or None).champion
+    async def _served(self, request: Any, context: _Context) -> ServedModel:
+        who = _authenticate(self._desk, _metadata(context))
+        who.require("read")
+        return (await _lineup(self._desk, request.name, request.version, who)).champion
 
 
 def _metadata(context: _Context) -> dict[str, str]:
@@ -180,7 +183,11 @@ def _metadata(context: _Context) -> dict[str, str]:
     return {key: value for key, value in pairs if isinstance(value, str)}
 
 
-def _authenticate(desk: Desk, metadata: Mapping[str, str]) -> Any:
+async def _lineup(desk: Desk, model_name: str, version: str, who: Principal) -> Lineup:
+    return await desk.chosen(model_name, version, who) if version else desk.lineup(model_name)
+
+
+def _authenticate(desk: Desk, metadata: Mapping[str, str]) -> Principal:
     return desk.keys.authenticate_text(metadata.get("authorization") or metadata.get("x-api-key"))
 
 

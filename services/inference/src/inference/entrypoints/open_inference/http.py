@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from http_api import body
+from http_api.keys import Principal
 from http_api.problems import Problem, ProblemError
-from inference.application.served import ServedModel
+from inference.application.served import Lineup, ServedModel
 from inference.entrypoints.admission import timeout_of
 from inference.entrypoints.desk import MAX_BODY_BYTES, Desk
 from inference.entrypoints.open_inference import json_form, model
@@ -70,7 +71,7 @@ class _Protocol:
         return _json({"ready": True})
 
     async def metadata(self, request: Request) -> Response:
-        served = self._served(request)
+        served = await self._served(request)
         return _json(
             {
                 "name": served.name,
@@ -82,13 +83,14 @@ class _Protocol:
         )
 
     async def model_ready(self, request: Request) -> Response:
-        return _json({"name": self._served(request).name, "ready": True})
+        return _json({"name": (await self._served(request)).name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
         started_s = time.perf_counter()
         desk, headers = self._desk, request.headers
-        desk.keys.authenticate(headers).require("predict")
-        lineup = desk.lineup(request.path_params["model"], request.path_params.get("version"))
+        who = desk.keys.authenticate(headers)
+        who.require("predict")
+        lineup = await self._lineup(request, who)
         timeout_s = timeout_of(headers.get("x-request-timeout"))
         declared = headers.get("content-length", "")
         with desk.admission.taking_on(int(declared) if declared.isdigit() else 0):
@@ -112,10 +114,15 @@ class _Protocol:
             return Response(written, media_type=body.JSON)
         return Response(written, headers={_JSON_LENGTH: str(length)}, media_type=_BINARY)
 
-    def _served(self, request: Request) -> ServedModel:
+    async def _served(self, request: Request) -> ServedModel:
         """The version that the path names, else the champion."""
-        self._desk.keys.authenticate(request.headers).require("read")
-        return self._desk.lineup(request.path_params["model"], request.path_params.get("version")).champion
+        who = self._desk.keys.authenticate(request.headers)
+        who.require("read")
+        return (await self._lineup(request, who)).champion
+
+    async def _lineup(self, request: Request, who: Principal) -> Lineup:
+        model, version = request.path_params["model"], request.path_params.get("version")
+        return self._desk.lineup(model) if version is None else await self._desk.chosen(model, version, who)
 
 
 def _described(tensors: list[model.Described]) -> list[Json]:

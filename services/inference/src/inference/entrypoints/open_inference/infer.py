@@ -73,5 +73,6 @@ def shape_of(described: model.Described) -> list[int]:
 
 
 def versions_of(desk: Desk, served: ServedModel) -> list[str]:
-    """Every version of the model that answers here."""
-    return [each.version for each in desk.lineup(served.name).members]
+    """Every version of the model that answers here, and the one that was asked for."""
+    serving = [each.version for each in desk.lineup(served.name).members]
+    return serving if served.version in serving else [*serving, served.version]
