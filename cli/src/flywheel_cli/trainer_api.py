@@ -32,6 +32,10 @@ class Service:
         """The JSON reply."""
         return self._answer(lambda: self._http.post(path, json=body, timeout=timeout_s))
 
+    def delete(self, path: str) -> Any:
+        """The JSON reply."""
+        return self._answer(lambda: self._http.delete(path))
+
     def _answer(self, ask: Callable[[], httpx.Response]) -> Any:
         try:
             reply = ask()

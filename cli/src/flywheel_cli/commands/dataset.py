@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from flywheel_cli.commands import quarantine
 from flywheel_cli.output import fail, show
 
 app = typer.Typer(no_args_is_help=True, help="Look at the versions and the rows of a model's tables.")
+app.add_typer(quarantine.app, name="quarantine")
 
 Kind = Literal["feedback", "predictions", "quarantine", "base"]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]

@@ -2,20 +2,21 @@
 
 import time
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from flywheel_cli.output import fail, show
 from flywheel_cli.trainer_api import Service
 
-app = typer.Typer(no_args_is_help=True, help="Look at single pieces of feedback.")
+app = typer.Typer(no_args_is_help=True, help="Look at single pieces of feedback, or erase those of a user.")
 
 _ORDER = ("received", "stored", "trained")
 
 
 @app.callback()
 def feedback() -> None:
-    """Look at single pieces of feedback."""
+    """Look at single pieces of feedback, or erase those of a user."""
 
 
 @app.command("show")
@@ -41,6 +42,19 @@ def show_event(
     show(found, as_json=as_json)
     if wait and not _reached(found, wait):
         fail(f"It is {found['status']}, not {wait}, after {timeout:g} s.", "`flywheel doctor` says what does not work.")
+
+
+@app.command()
+def erase(
+    *,
+    user: Annotated[str, typer.Option(help="The user, as the application named them in user_id.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Erase everything that a user ever said, of all models. It cannot be undone."""
+    if not yes:
+        typer.confirm("Erase all feedback of this user for good?", abort=True)
+    show(Service("INGEST").delete(f"/v1/users/{quote(user, safe='')}/feedback"), as_json=as_json)
 
 
 def _reached(found: dict[str, Any], wanted: str) -> bool:

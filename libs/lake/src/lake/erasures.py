@@ -92,6 +92,11 @@ class Erasures:
             del self._read[gone]
         return Tombstones(self._read.values())
 
+    def all(self) -> list[Tombstone]:
+        """Every tombstone that stands."""
+        self.tombstones()
+        return list(self._read.values())
+
     def pending(self) -> list[Tombstone]:
         """Tombstones whose erasure is not completed, oldest first."""
         self.tombstones()

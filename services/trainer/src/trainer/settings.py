@@ -24,6 +24,7 @@ class TrainerSettings(BaseSettings):
     threads: Annotated[int, Field(alias="TRAINER_THREADS", ge=1, le=256)] = 2
     recover_every_s: Annotated[float, Field(alias="TRAINER_RECOVER_EVERY_S", ge=1.0)] = 30.0
     watch_every_s: Annotated[float, Field(alias="TRAINER_WATCH_EVERY_S", ge=0.1)] = 30.0
+    erase_every_s: Annotated[float, Field(alias="TRAINER_ERASE_EVERY_S", gt=0)] = 10.0
     log_level: Annotated[str, Field(alias="LOG_LEVEL")] = "INFO"
 
     @field_validator("specs_dir")

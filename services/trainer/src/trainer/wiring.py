@@ -16,23 +16,28 @@ from kafka_runtime import topics
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.worker import GroupWorker
 from lake import Lake
+from lake.erasures import Erasure
 from registry import Registry, RegistryUnavailable
 from registry.packaging import library_versions, warm_up
 from trainer.adapters.datasets import LakeDatasets
+from trainer.adapters.erasures import LakeErasures
 from trainer.adapters.health import KafkaHealth
 from trainer.adapters.kafka import KafkaAnnouncements, LakeTriggers
 from trainer.adapters.learner import LightGbm
 from trainer.adapters.ledger import MlflowLedger
 from trainer.adapters.live_evidence import LakeEvidence
 from trainer.adapters.models import RegisteredModels
+from trainer.adapters.quarantine import LakeQuarantine
 from trainer.adapters.rollout_log import LakeRolloutLog
 from trainer.adapters.source_code import git_commit
 from trainer.adapters.windows import LakeWindows
 from trainer.application.conduct import Conductor
+from trainer.application.erase import Erase
 from trainer.application.judging import Judging
 from trainer.application.observing import Observing
 from trainer.application.ports import Announcements, Learner
 from trainer.application.progress import InProgress
+from trainer.application.quarantine import Quarantine
 from trainer.application.recover import Recover
 from trainer.application.reproduce import Reproduce
 from trainer.application.rollout import Rollout
@@ -43,6 +48,8 @@ from trainer.application.watching import Watching
 from trainer.entrypoints import api, observed, worker
 from trainer.entrypoints.background import Mending, Trainings
 from trainer.entrypoints.conducting import Conducting
+from trainer.entrypoints.erasing import Erasing
+from trainer.entrypoints.hygiene_api import Hygiene
 from trainer.entrypoints.rollout_api import Rollouts
 from trainer.entrypoints.traced import Traced
 from trainer.entrypoints.watch import Watch
@@ -71,6 +78,7 @@ class Trainer:
     reproduce: Reproduce
     watching: Watching
     app: FastAPI
+    erase: Erase
 
 
 def clients(settings: Settings, publisher: Publisher) -> Clients:
@@ -116,6 +124,10 @@ def build(
     reproduce = Reproduce(datasets, used.learner, registry, models, library_versions())
     trainings = Trainings(train, registry.run_store)
     rollouts = Rollouts(datasets, rollout, RolloutViews(log, conductor))
+
+    def erasures() -> list[Erasure]:
+        return lake.erasures.records()
+
     operations = api.Operations(
         trainings.begin,
         datasets,
@@ -124,17 +136,30 @@ def build(
         rollouts=rollouts,
         reproduce=reproduce,
         progress=progress,
+        hygiene=Hygiene(
+            datasets,
+            Quarantine(LakeQuarantine(lake, publisher, datasets.spec), now),
+            erasures,
+        ),
     )
+    erase = Erase(LakeErasures(lake), registry, registry.run_store, now)
     windows = LakeWindows(lake)
     observing = Observing(windows, datasets, registry, models, learner=used.learner, now=now)
     watching = Watching(observing, windows, triggers, datasets, registry=registry, runs=registry.run_store, now=now)
     watch = Watch(watching, settings.trainer.watch_every_s)
     running = _Running(
-        settings, train, trainings, recover, conducting=Conducting(conductor), health=health, watch=watch
+        settings,
+        train,
+        trainings,
+        recover,
+        conducting=Conducting(conductor),
+        health=health,
+        watch=watch,
+        erasing=Erasing(erase, settings.trainer.erase_every_s),
     )
     app = _application(settings, operations, _checks(publisher, registry, lake), running)
     observed.install(app, observing)
-    return Trainer(train, rollout, conductor, recover, reproduce, watching, app)
+    return Trainer(train, rollout, conductor, recover, reproduce, watching, app, erase=erase)
 
 
 class _Running:
@@ -150,10 +175,12 @@ class _Running:
         conducting: Conducting,
         health: KafkaHealth,
         watch: Watch,
+        erasing: Erasing,
     ) -> None:
         self._settings = settings
         self._conducting = conducting
         self._health = health
+        self._erasing = erasing
         self._trainings = trainings
         self._mending = Mending(recover, settings.trainer.recover_every_s)
         self._watch = watch
@@ -163,6 +190,7 @@ class _Running:
         topics.ensure(self._settings.kafka)
         self._mending.start()
         self._worker.start()
+        self._erasing.start()
         self._health.on_problem = self._conducting.wake
         self._health.start()
         self._conducting.start()
@@ -173,6 +201,7 @@ class _Running:
         self._health.close()
         self._conducting.close()
         self._watch.close()
+        self._erasing.close()
         self._mending.close()
         self._worker.close()
         self._trainings.close()

@@ -87,6 +87,8 @@ class LakeDatasets:
             return wanted
         table = self._lake.table(spec.name, kind)
         found = read.scan(table, version)
+        if kind != "base":
+            found = self._lake.erasures.tombstones().honoured(found)
         present = set(found.collect_schema().names())
         columns = [
             pl.col(name).cast(dtype) if name in present else pl.lit(None, dtype).alias(name)

@@ -57,7 +57,10 @@ class Reproduce:
     ) -> tuple[str, ...]:
         found = []
         if rows_hash != registered.training_set_hash:
-            found.append(f"data: the rows kept for {spec.name} have digest {rows_hash}, registered was another")
+            found.append(
+                f"data: the rows kept for {spec.name} have digest {rows_hash}, registered was another "
+                "(rows that their users had erased are no longer in it)"
+            )
         for library, now in self._libraries.items():
             then = said["libraries"].get(library, "unknown")
             if then != now:

@@ -3,6 +3,7 @@
 TrainerError
 ├── CannotTrain        the data or the spec do not allow a model: the trigger ends as rejected
 ├── NoSuchModel        no spec, or nothing registered, under this name
+├── NoSuchEvent        no such event was ever kept apart
 ├── NotAllowed         the rollout does not permit what was asked for
 └── TryAgain           something outside does not answer: the same again may work
 """
@@ -22,6 +23,13 @@ class NoSuchModel(TrainerError):
     def __init__(self, model: str) -> None:
         super().__init__(f"there is no model {model}; add it with `flywheel model add SPEC.yaml --base FILE`")
         self.model = model
+
+
+class NoSuchEvent(TrainerError):
+    """The quarantine does not know this event."""
+
+    def __init__(self, model: str, event_id: str) -> None:
+        super().__init__(f"the quarantine of {model} holds no event {event_id}")
 
 
 class NotAllowed(TrainerError):

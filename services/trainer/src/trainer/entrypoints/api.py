@@ -14,8 +14,9 @@ from registry.runs import Run
 from trainer.application.ports import Datasets, Runs, Triggers
 from trainer.application.progress import InProgress
 from trainer.application.reproduce import Reproduce
-from trainer.entrypoints import bodies, rollout_api
+from trainer.entrypoints import bodies, hygiene_api, rollout_api
 from trainer.entrypoints.errors import STATUS, retry_after_s
+from trainer.entrypoints.hygiene_api import Hygiene
 from trainer.entrypoints.rollout_api import Name, Operator, Reader, Rollouts, name
 
 Begin = Callable[[str, str], Run]
@@ -32,6 +33,7 @@ class Operations:
     rollouts: Rollouts
     reproduce: Reproduce
     progress: InProgress
+    hygiene: Hygiene
 
 
 def install(app: FastAPI, operations: Operations) -> None:
@@ -40,6 +42,7 @@ def install(app: FastAPI, operations: Operations) -> None:
         app.add_exception_handler(error, _answer(status, title))
     _install_training(app, operations)
     rollout_api.install(app, operations.rollouts, _problems)
+    hygiene_api.install(app, operations.hygiene, _problems)
 
 
 def _install_training(app: FastAPI, operations: Operations) -> None:

@@ -3,12 +3,13 @@
 import lake
 from kafka_runtime.errors import Retryable
 from registry import RegistryUnavailable, UnknownModel, UnknownVersion
-from trainer.domain.errors import NoSuchModel, NotAllowed, TryAgain
+from trainer.domain.errors import NoSuchEvent, NoSuchModel, NotAllowed, TryAgain
 
 AGAIN_LATER: tuple[type[Exception], ...] = (Retryable, lake.Retryable, RegistryUnavailable, TryAgain)
 
 STATUS: dict[type[Exception], tuple[int, str]] = {
     NoSuchModel: (404, "Unknown model"),
+    NoSuchEvent: (404, "Unknown event"),
     UnknownModel: (404, "Unknown model"),
     UnknownVersion: (404, "Unknown version"),
     NotAllowed: (409, "Not allowed now"),

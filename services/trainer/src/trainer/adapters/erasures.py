@@ -1,0 +1,93 @@
+"""Erasures in the lake: tombstones and records, tables, and the training sets that are pinned beside them."""
+
+import json
+from collections.abc import Mapping
+from io import BytesIO
+
+import polars as pl
+from typing_extensions import override
+
+from flywheel_schemas.topics import FEEDBACK_EVENTS
+from lake import Lake, erasing, read
+from lake.erasures import Erasure, Tombstone
+from trainer.application.erase import Erasures, Learned
+
+
+class LakeErasures(Erasures):
+    """What `Erase` does to one lake."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    @override
+    def pending(self) -> list[Tombstone]:
+        return self._lake.erasures.pending()
+
+    @override
+    def completed(self) -> list[tuple[Tombstone, Erasure]]:
+        records = {one.erasure_id: one for one in self._lake.erasures.records()}
+        stones = self._lake.erasures.all()
+        return [(stone, records[stone.erasure_id]) for stone in stones if records[stone.erasure_id].completed_at]
+
+    @override
+    def record(self, stone: Tombstone) -> Erasure:
+        return next(one for one in self._lake.erasures.records() if one.erasure_id == stone.erasure_id)
+
+    @override
+    def note(self, record: Erasure) -> None:
+        self._lake.erasures.note(record)
+
+    @override
+    def forget(self, stone: Tombstone) -> None:
+        self._lake.erasures.forget(stone)
+
+    @override
+    def models(self) -> list[str]:
+        return self._lake.models()
+
+    @override
+    def events(self, model: str, stone: Tombstone) -> set[str]:
+        return erasing.events_of(self._lake, model, stone)
+
+    @override
+    def predictions(self, model: str, stone: Tombstone) -> int:
+        table = self._lake.table(model, "predictions")
+        if not table.exists():
+            return 0
+        covered = (pl.col("user_hash") == stone.user_hash) & (pl.col("received_at") <= stone.erased_before)
+        return int(read.collect(read.scan(table).filter(covered).select(pl.len()), table.uri).item())
+
+    @override
+    def learned(self, model: str, events: set[str]) -> list[Learned]:
+        found = []
+        for key in self._lake.objects.list(f"{model}/_flywheel/versions/"):
+            said = json.loads(self._lake.objects.get(key) or b"{}")
+            held = self._pinned_events(model, said["training_set_hash"]) & events if said else set()
+            if held:
+                found.append(Learned(str(said["version"]), said["training_set_hash"], len(held)))
+        return found
+
+    @override
+    def strip(self, model: str, training_set_hash: str, events: set[str]) -> None:
+        key = _key(model, training_set_hash)
+        raw = self._lake.objects.get(key)
+        if raw is None:
+            return
+        kept = pl.read_parquet(BytesIO(raw)).filter(~pl.col("event_id").is_in(list(events)).fill_null(value=False))
+        content = BytesIO()
+        kept.write_parquet(content, compression="zstd", compression_level=1)
+        self._lake.objects.put(key, content.getvalue())
+
+    @override
+    def erase(self, model: str, stone: Tombstone) -> Mapping[str, int]:
+        return erasing.erase(self._lake, model, stone, FEEDBACK_EVENTS.name)
+
+    def _pinned_events(self, model: str, training_set_hash: str) -> set[str]:
+        raw = self._lake.objects.get(_key(model, training_set_hash))
+        return (
+            set() if raw is None else set(pl.read_parquet(BytesIO(raw), columns=["event_id"])["event_id"].drop_nulls())
+        )
+
+
+def _key(model: str, training_set_hash: str) -> str:
+    return f"{model}/_flywheel/training_sets/{training_set_hash}.parquet"
