@@ -141,8 +141,19 @@ class Lab:
 
 @pytest.fixture
 def lab(fresh_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    for name, value in fresh_env.items():
-        monkeypatch.setenv(name, value)
+    yield from opened(fresh_env, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def shared_lab(stack: Any) -> Iterator[Lab]:
+    """One for the tests of a module that leave it as they found it."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield from opened({**stack.env, "LAKE_URI": f"s3://flywheel/test-{uuid.uuid4().hex}"}, patch)
+
+
+def opened(env: dict[str, str], patch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    for name, value in env.items():
+        patch.setenv(name, value)
     settings = Settings()
     topics.ensure(settings.kafka)
     held: list[Clients] = []

@@ -306,7 +306,7 @@ def test_a_challenger_is_loaded_before_it_gets_traffic_and_becomes_champion_with
     now = house.catalogue.now("flights")
     assert now is not None and now.trial is not None
     assert (now.champion.version, now.trial.challenger.variant) == ("1", "shadow")
-    booster = now.trial.challenger.booster
+    booster, former = now.trial.challenger.booster, now.champion.booster
     keeper.hear(Heard(on_trial(one, two, 25.0, 2), live=True))
     until(trial(house, "2", 25.0))
     keeper.hear(Heard(promoted(two, 3).model_copy(update={"sequence": 3}), live=True))
@@ -315,6 +315,12 @@ def test_a_challenger_is_loaded_before_it_gets_traffic_and_becomes_champion_with
     assert now is not None and now.trial is None
     assert now.champion.booster is booster
     assert now.champion.variant == "champion"
+    house.shop.up = False
+    (house.shop.folder / "1" / "model.txt").unlink()
+    keeper.hear(Heard(promoted(one, 4).model_copy(update={"sequence": 4}), live=True))
+    until(serves(house, "1"))
+    now = house.catalogue.now("flights")
+    assert now is not None and now.champion.booster is former
 
 
 def test_a_challenger_that_cannot_be_loaded_gets_no_traffic_and_the_trainer_is_told_why(house: House) -> None:

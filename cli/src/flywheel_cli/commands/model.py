@@ -55,7 +55,7 @@ def add(
     if run["outcome"] == "promoted":
         wait_until_served(spec.name, run["version"])
     _conclude(spec.name, run, as_json=as_json)
-    if run["outcome"] != "promoted":
+    if run["outcome"] != "promoted" and not run["rollout"]:
         raise typer.Exit(1)
 
 
@@ -258,7 +258,7 @@ def _conclude(model: str, run: dict[str, Any], *, as_json: bool) -> None:
         show(run, as_json=True)
         return
     serves = f"version {run['version']} is the champion" if run["outcome"] == "promoted" else "no version serves"
-    verdict = run["outcome"] or "failed"
+    verdict = run["outcome"] or run["rollout"] or "failed"
     typer.echo(f"{model}: {verdict}; {serves if run['outcome'] in {'promoted', 'rejected'} else run['reason']}")
     typer.echo(run["reason"])
     judged = {

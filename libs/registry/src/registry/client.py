@@ -139,7 +139,7 @@ class Registry:
             return
 
     def rollout_sequence(self, model: str) -> int | None:
-        """The last transition that versions and aliases of `model` show in full; None before the first."""
+        """The last transition of `model` that is complete; None before the first."""
         try:
             entry = self._rest.get("registered-models/get", name=model)["registered_model"]
         except NotFound:
@@ -148,7 +148,7 @@ class Registry:
         return int(said) if said else None
 
     def set_rollout_sequence(self, model: str, sequence: int) -> None:
-        """Note that versions and aliases show transition `sequence` in full."""
+        """Note that transition `sequence` is complete."""
         body = {"name": model, "key": f"{TAG}{SEQUENCE}", "value": str(sequence)}
         self._rest.post("registered-models/set-tag", body)
 

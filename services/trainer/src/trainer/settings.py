@@ -1,14 +1,15 @@
 """The trainer's settings, read once from the environment."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kafka_runtime.settings import KafkaSettings
 from lake import LakeSettings
 from registry import RegistrySettings
+from trainer.adapters.webhooks import secret_bytes
 
 
 class TrainerSettings(BaseSettings):
@@ -25,7 +26,27 @@ class TrainerSettings(BaseSettings):
     recover_every_s: Annotated[float, Field(alias="TRAINER_RECOVER_EVERY_S", ge=1.0)] = 30.0
     watch_every_s: Annotated[float, Field(alias="TRAINER_WATCH_EVERY_S", ge=0.1)] = 30.0
     erase_every_s: Annotated[float, Field(alias="TRAINER_ERASE_EVERY_S", gt=0)] = 10.0
+    webhook_urls: Annotated[tuple[str, ...], NoDecode, Field(alias="WEBHOOK_URLS")] = ()
+    webhook_secret: Annotated[SecretStr | None, Field(alias="WEBHOOK_SECRET")] = None
     log_level: Annotated[str, Field(alias="LOG_LEVEL")] = "INFO"
+
+    @field_validator("webhook_urls", mode="before")
+    @classmethod
+    def _addresses(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        found = tuple(part.strip() for part in given.split(",") if part.strip())
+        if wrong := [url for url in found if not url.startswith(("https://", "http://"))]:
+            raise ValueError(f"{wrong[0]} is no address; WEBHOOK_URLS are http(s) addresses with commas between them")
+        return found
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.webhook_urls and self.webhook_secret is None:
+            raise ValueError("WEBHOOK_URLS needs WEBHOOK_SECRET, with which receivers verify what they get")
+        if self.webhook_secret is not None:
+            secret_bytes(self.webhook_secret.get_secret_value())
+        return self
 
     @field_validator("specs_dir")
     @classmethod

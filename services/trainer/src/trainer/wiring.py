@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from fastapi import FastAPI
 
-from flywheel_schemas.topics import THRESHOLD_REACHED
+from flywheel_schemas.topics import MODEL_UPDATED, THRESHOLD_REACHED
 from http_api import keys, ops, problems
 from kafka_runtime import topics
 from kafka_runtime.publisher import Publisher
@@ -30,6 +30,7 @@ from trainer.adapters.models import RegisteredModels
 from trainer.adapters.quarantine import LakeQuarantine
 from trainer.adapters.rollout_log import LakeRolloutLog
 from trainer.adapters.source_code import git_commit
+from trainer.adapters.webhooks import Webhook, group, secret_bytes
 from trainer.adapters.windows import LakeWindows
 from trainer.application.conduct import Conductor
 from trainer.application.erase import Erase
@@ -185,12 +186,15 @@ class _Running:
         self._mending = Mending(recover, settings.trainer.recover_every_s)
         self._watch = watch
         self._worker = GroupWorker(settings.kafka, GROUP, THRESHOLD_REACHED, worker.handler(train))
+        self._webhooks = _webhooks(settings)
 
     def start(self) -> None:
         topics.ensure(self._settings.kafka)
         self._mending.start()
         self._worker.start()
         self._erasing.start()
+        for each in self._webhooks:
+            each.start()
         self._health.on_problem = self._conducting.wake
         self._health.start()
         self._conducting.start()
@@ -198,6 +202,8 @@ class _Running:
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
 
     def close(self) -> None:
+        for each in self._webhooks:
+            each.close(1.0)
         self._health.close()
         self._conducting.close()
         self._watch.close()
@@ -207,9 +213,22 @@ class _Running:
         self._trainings.close()
 
     def trouble(self) -> str | None:
-        if self._worker.failure is not None:
-            return f"the worker stopped: {self._worker.failure}; restart the trainer"
+        for each in (self._worker, *self._webhooks):
+            if each.failure is not None:
+                return f"the worker of {each.topic} stopped: {each.failure}; restart the trainer"
         return None
+
+
+def _webhooks(settings: Settings) -> list[GroupWorker]:
+    """A worker for each address. The topic is compacted: a new address gets the present state of each model."""
+    secret = settings.trainer.webhook_secret
+    if secret is None:
+        return []
+    key = secret_bytes(secret.get_secret_value())
+    return [
+        GroupWorker(settings.kafka, group(url), MODEL_UPDATED, Webhook(url, key, utc_now))
+        for url in settings.trainer.webhook_urls
+    ]
 
 
 def _application(

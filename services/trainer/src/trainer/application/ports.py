@@ -104,10 +104,10 @@ class Registry(Protocol):
         """Point the alias challenger at `version`, or at nothing."""
 
     def rollout_sequence(self, model: str) -> int | None:
-        """The last transition that the registry shows in full."""
+        """The last transition that is complete."""
 
     def set_rollout_sequence(self, model: str, sequence: int) -> None:
-        """Note that the registry shows transition `sequence` in full."""
+        """Note that transition `sequence` is complete."""
 
 
 class Runs(Protocol):

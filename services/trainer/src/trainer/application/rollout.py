@@ -55,8 +55,6 @@ class Rollout:
         self.finish(version.model)
         known = self._decided(version)
         if known is not None:
-            # Whoever decided it may have died before it was told.
-            self._tell_last(version.model)
             return known
         candidate = release_of(version)
         failed = [f"{gate.name}: {gate.reason}" for gate in version.gates if not gate.passed]
@@ -113,7 +111,7 @@ class Rollout:
 
         A champion that a person has set in MLflow itself is taken over into the log.
         """
-        shown = self._showing.shown(model)
+        shown = self._showing.completed(model)
         champion = self._registry.champion(model)
         last = self._log.last(model)
         if last is None:
@@ -121,7 +119,7 @@ class Rollout:
         untold = check_topic and told_last(latest) < last.sequence
         if shown < last.sequence or untold:
             _LOG.warning("finishing_a_transition", model=model, shown=shown, untold=untold, last=last.sequence)
-            self._bring_up(model, shown, last)
+            self._bring_up(last)
             return True
         ours = last.standing.champion.version if last.standing.champion else None
         if shown == last.sequence and champion is not None and champion.version != ours:
@@ -156,28 +154,29 @@ class Rollout:
         if entry.action is Action.ROLLED_BACK:
             self._showing.tell(entry)
             try:
-                self._bring_up(entry.model, self._showing.shown(entry.model), entry, tell=False)
+                self._bring_up(entry, told=True)
             except RegistryUnavailable as exc:
                 _LOG.warning("rolled_back_without_the_registry", model=entry.model, reason=str(exc))
         else:
-            self._bring_up(entry.model, self._showing.shown(entry.model), entry)
+            self._bring_up(entry)
         _LOG.info(
             "model_updated", model=entry.model, action=entry.action.value, version=entry.release.version, who=entry.who
         )
 
-    def _bring_up(self, model: str, shown: int, last: Entry, *, tell: bool = True) -> None:
-        missing = last.sequence - shown
-        for entry in self._log.latest(model, missing) if missing > 1 else ():
-            if shown < entry.sequence < last.sequence:
-                self._showing.show(entry)
-        if missing > 0:
-            self._showing.show(last)
-        if tell and (newest := self._log.last(model)) is not None and newest.sequence == last.sequence:
+    def _bring_up(self, last: Entry, *, told: bool = False) -> None:
+        """Show, tell and close what is not complete, up to `last`. Every part may have been done before."""
+        completed = self._showing.completed(last.model)
+        count = last.sequence - completed
+        missing = [last] if count <= 1 else self._log.latest(last.model, count)
+        missing = [entry for entry in missing if entry.sequence <= last.sequence]
+        for entry in missing:
+            self._showing.show(entry)
+            self._showing.record(entry)
+        newest = self._log.last(last.model)
+        if not told and newest is not None and newest.sequence == last.sequence:
             self._showing.tell(last)
-
-    def _tell_last(self, model: str) -> None:
-        if (last := self._log.last(model)) is not None:
-            self._showing.tell(last)
+        for entry in missing:
+            self._showing.close(entry)
 
     def _until(self, model: str, decide: Decide, who: str, version: str | None = None) -> Step:
         """Transitions until the one that is about `version`: a trial of another may have to end first."""

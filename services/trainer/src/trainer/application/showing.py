@@ -33,17 +33,20 @@ class Showing:
         self._runs = runs
 
     def tell(self, entry: Entry) -> None:
-        """Into the audit log, and to all who serve. Raises what publishing raises."""
-        self._announcements.record(rollout_action(entry))
+        """To all who serve. Raises what publishing raises."""
         self._announcements.publish(model_updated(entry))
 
-    def shown(self, model: str) -> int:
-        """The last transition that the registry shows in full; -1 before the first. Raises RegistryUnavailable."""
+    def record(self, entry: Entry) -> None:
+        """Into the audit log. Raises what publishing raises."""
+        self._announcements.record(rollout_action(entry))
+
+    def completed(self, model: str) -> int:
+        """The last transition that was shown and told in full; -1 before the first. Raises RegistryUnavailable."""
         found = self._registry.rollout_sequence(model)
         return -1 if found is None else found
 
     def show(self, entry: Entry) -> None:
-        """In the registry: champion and challenger, every version's state, the run's outcome; the number last."""
+        """In the registry: who is champion and challenger, and every version's state."""
         standing, model = entry.standing, entry.model
         if standing.champion is not None:
             previous = standing.former[0].version if standing.former and entry.action is Action.PROMOTED else None
@@ -51,10 +54,13 @@ class Showing:
         if entry.action not in {Action.REGISTERED, Action.REJECTED, Action.WAITING, Action.SUPERSEDED}:
             self._registry.set_challenger(model, standing.trial.release.version if standing.trial else None)
         self._states(entry)
+
+    def close(self, entry: Entry) -> None:
+        """The outcome of the version's training, then the number: with it the transition is complete."""
         if entry.action in _ENDED and entry.release.run_id:
             outcome = _ENDED[entry.action][1]
             self._runs.finish_open(entry.release.run_id, outcome, entry.reason, entry.release.version)
-        self._registry.set_rollout_sequence(model, entry.sequence)
+        self._registry.set_rollout_sequence(entry.model, entry.sequence)
 
     def _states(self, entry: Entry) -> None:
         standing, trial = entry.standing, entry.standing.trial
