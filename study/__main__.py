@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from benchmarks import results
 from benchmarks.results import Row
-from study import rollout, tables
+from study import plots, rollout, tables
 from study.gates import Verdicts
 from study.replay import Outcome, Size
 from study.work import GATE_CHUNK, ceiling, one_replay, some_gates
@@ -48,6 +48,7 @@ def study(parts: Sequence[str], seeds: int, size: Size, workers: int, rounds: in
         "poison": tables.poison,
         "ablation": tables.ablation,
     }
+    plots.draw(outcomes, parts, results.FOLDER)
     rows = [row for part, make in makers.items() if part in parts for row in make(outcomes)]
     rows += tables.gates(verdicts) if "gate" in parts else []
     return rows + (rollout.run() if "rollout" in parts else [])

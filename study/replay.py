@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 import flights
-from evidence.quality import error_rate
+from evidence.quality import Aid, error_rate
 from flights import data
 from flights.lines import POSITIVE, by_month, matrix
 from flywheel_schemas.spec import ModelSpec, load_spec
@@ -302,7 +302,10 @@ class _Replay:
             mine = (month == each) & np.isfinite(self._score)
             words = np.flatnonzero(mine & self._word)
             counts = {False: int((mine & ~self._said).sum()), True: int((mine & self._said).sum())}
-            seen = error_rate(self._said[words], self._told(words), self._audited[words], counts)
+            doubt = np.minimum(self._score, 1.0 - self._score)
+            means = {said: float(doubt[mine & (self._said == said)].mean()) for said, count in counts.items() if count}
+            rows = self._said[words], self._told(words), self._audited[words]
+            seen = error_rate(*rows, counts, aid=Aid(doubt[words], means))
             truth = float(wrong[mine & self.at.landed].mean())
             found[str(int(each))] = Month(truth, seen.value, seen.low, seen.high, seen.audits)
         return found

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from evidence.quality import error_rate, quality
+from evidence.quality import Aid, error_rate, quality
 
 
 def month(rng, n, audit, wrong_share=(0.18, 0.5)):
@@ -87,3 +87,33 @@ def test_a_class_nobody_was_asked_about_keeps_the_interval_wide():
     alone = error_rate(predicted, label, np.ones(100, bool), {"a": 1000})
     beside = error_rate(predicted, label, np.ones(100, bool), {"a": 500, "b": 500})
     assert beside.high > alone.high + 0.2
+
+
+def doubted(rng, n, responds):
+    """Answers of which the doubtful are wrong more often; `responds` gives who answers when asked, by doubt."""
+    doubt = rng.beta(2, 5, n)
+    wrong = rng.random(n) < np.clip(doubt * 1.2 - 0.05, 0, 1)
+    predicted = np.full(n, "a")
+    audited = rng.random(n) < 0.1
+    heard = audited & (rng.random(n) < responds(doubt))
+    rows = predicted[heard], np.where(wrong, "b", "a")[heard], np.ones(heard.sum(), bool), {"a": n}
+    return rows, Aid(doubt[heard], {"a": float(doubt.mean())}), float(wrong.mean())
+
+
+def test_an_estimate_with_an_aid_survives_that_people_answer_by_how_doubtful_an_answer_is():
+    rng = np.random.default_rng(6)
+    plain, aided = [], []
+    for _ in range(200):
+        rows, aid, truth = doubted(rng, 8000, lambda doubt: np.clip(1.2 - 1.8 * doubt, 0.05, 1))
+        for found, estimate in ((plain, error_rate(*rows)), (aided, error_rate(*rows, aid=aid))):
+            found.append(estimate.low <= truth <= estimate.high)
+    assert np.mean(plain) < 0.6
+    assert np.mean(aided) >= 0.9
+
+
+def test_an_aid_that_tells_something_makes_intervals_narrower_and_one_that_does_not_changes_nothing():
+    rows, aid, _ = doubted(np.random.default_rng(7), 20_000, lambda doubt: np.full(len(doubt), 0.6))
+    plain, aided = error_rate(*rows), error_rate(*rows, aid=aid)
+    assert aided.high - aided.low < 0.97 * (plain.high - plain.low)
+    nothing = Aid(np.full(len(rows[0]), 0.25), {"a": 0.25})
+    assert error_rate(*rows, aid=nothing) == plain

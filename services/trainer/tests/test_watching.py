@@ -107,6 +107,7 @@ def test_live_quality_is_that_of_each_version_from_audited_answers_alone(spec: M
             "variant": "champion",
             "predicted": ["late", "on_time"] * (n // 2),
             "audited": [number % 4 < 2 for number in range(n)],
+            "score": 0.8,
         }
     )
     wrong = [number % 8 < 2 and number < 200 for number in range(n)]

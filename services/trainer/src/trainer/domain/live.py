@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from evidence.means import mean, mean_absolute_error
-from evidence.quality import UNKNOWN, Estimate, quality
+from evidence.quality import UNKNOWN, Aid, Estimate, quality
 from flywheel_schemas.spec import ModelSpec
 from trainer.domain import resolution
 
@@ -47,7 +47,7 @@ def _words(shown: pl.DataFrame, feedback: pl.DataFrame) -> pl.DataFrame:
     known = feedback.join(about, on="prediction_id", how="inner", maintain_order="left")
     known = known.with_columns(pl.coalesce("predicted", "_answered").alias("predicted"))
     resolved = resolution.resolve(resolution.labelled(known))
-    answers = shown.select("prediction_id", "model_version", "predicted", "audited")
+    answers = shown.select("prediction_id", "model_version", "predicted", "audited", "score")
     return resolved.select("prediction_id", "label").join(answers, on="prediction_id", how="inner")
 
 
@@ -63,7 +63,8 @@ def _of(spec: ModelSpec, version: str, shown: pl.DataFrame, words: pl.DataFrame,
         error = mean_absolute_error(predicted, label, audited, answered["predicted"].to_numpy())
         return _with(counts, mean_absolute_error=error)
     by_class = dict(answered.group_by("predicted").len().iter_rows())
-    each = {name: quality(predicted, label, audited, by_class, name) for name in spec.classes}
+    aid = _aid(answered, mine)
+    each = {name: quality(predicted, label, audited, by_class, name, aid=aid) for name in spec.classes}
     shared = next(iter(each.values()))
     found = _with(
         counts, accuracy=shared.accuracy, classes={name: (seen.precision, seen.recall) for name, seen in each.items()}
@@ -72,6 +73,14 @@ def _of(spec: ModelSpec, version: str, shown: pl.DataFrame, words: pl.DataFrame,
         return found
     positive = each[spec.label.positive]
     return _with(found, precision=positive.precision, recall=positive.recall)
+
+
+def _aid(answered: pl.DataFrame, mine: pl.DataFrame) -> Aid | None:
+    """How much the version doubted each answer; None where a score is missing."""
+    if answered["score"].null_count() or not mine.height:
+        return None
+    means = answered.group_by("predicted").agg(1.0 - pl.col("score").mean())
+    return Aid(1.0 - mine["score"].to_numpy(), dict(means.iter_rows()))
 
 
 def _with(seen: LiveQuality, **more: object) -> LiveQuality:
