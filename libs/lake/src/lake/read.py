@@ -2,10 +2,11 @@
 
 import polars as pl
 import pyarrow as pa
+from deltalake import DeltaTable
 
 from lake.errors import translated
 from lake.lake import Lake
-from lake.schema import Kind
+from lake.schema import PARTITION_COLUMN, Kind
 from lake.table import LakeTable, arrow_schema
 
 
@@ -44,6 +45,25 @@ def scan(table: LakeTable, version: int | None = None) -> pl.LazyFrame:
         return pl.scan_delta(
             table.uri, version=int(opened.version()), storage_options=_for_polars(table.storage_options)
         )
+
+
+def files(table: LakeTable, opened: DeltaTable, uris: list[str] | None) -> pl.LazyFrame:
+    """Some files of `opened` (None: all), with every column of the table; those that a file lacks are null."""
+    empty = pl.from_arrow(arrow_schema(opened).empty_table())
+    assert isinstance(empty, pl.DataFrame)  # noqa: S101 - a table gives a frame
+    chosen = opened.file_uris() if uris is None else uris
+    if not chosen:
+        return empty.lazy()
+    day = {PARTITION_COLUMN: pl.Date} if PARTITION_COLUMN in empty.columns else {}
+    return pl.scan_parquet(
+        chosen,
+        schema={name: dtype for name, dtype in empty.schema.items() if name not in day},
+        hive_schema=day or None,
+        hive_partitioning=bool(day),
+        missing_columns="insert",
+        extra_columns="ignore",
+        storage_options=_for_polars(table.storage_options),
+    )
 
 
 def collect(frame: pl.LazyFrame, where: str) -> pl.DataFrame:

@@ -102,6 +102,22 @@ class LakeTable:
         self.forget()
         return int(done.get(figure) or 0)
 
+    def restore(self, snapshot: DeltaTable, version: int, commit: CommitProperties) -> int:
+        """Give the table the files and columns of `version` in one commit right after `snapshot`; the new version.
+
+        Raises Conflict where anything was committed since, VersionGone where files of that version were removed.
+        """
+        try:
+            with translated(self.uri):
+                snapshot.restore(version, commit_properties=commit)
+        except LakeError as exc:
+            if "missing file" in str(exc):
+                raise VersionGone(f"{self.uri}: files of version {version} have been removed by vacuum") from exc
+            raise
+        finally:
+            self.forget()
+        return int(snapshot.version())
+
     def replace(self, rows: pa.Table, metadata: dict[str, Any] | None = None) -> int:
         """Make `rows` the whole content, as a new version, and give its number. For the base table."""
         self.ensure(rows.schema)
