@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake import diff as differences
@@ -35,6 +35,7 @@ def frame(rows):
     return pl.DataFrame(rows, schema=TYPES)
 
 
+@settings(max_examples=40)
 @given(ROWS, ROWS)
 def test_what_is_taken_away_and_put_on_leads_from_the_old_to_the_new(old, new):
     added, removed = old_and_new(frame(old), frame(new))
@@ -42,6 +43,7 @@ def test_what_is_taken_away_and_put_on_leads_from_the_old_to_the_new(old, new):
     assert keys == {row["key"] for row in new}
 
 
+@settings(max_examples=40)
 @given(ROWS, ROWS)
 def test_the_way_back_is_the_way_there_turned_round(old, new):
     added, removed = old_and_new(frame(old), frame(new))
@@ -50,6 +52,7 @@ def test_the_way_back_is_the_way_there_turned_round(old, new):
     assert set(removed["key"]) == set(again_added["key"])
 
 
+@settings(max_examples=40)
 @given(ROWS, ROWS)
 def test_every_changed_row_is_counted_in_one_group(old, new):
     added, removed = old_and_new(frame(old), frame(new))
@@ -60,6 +63,7 @@ def test_every_changed_row_is_counted_in_one_group(old, new):
     assert not counted.select(differences.GROUPS).is_duplicated().any()
 
 
+@settings(max_examples=40)
 @given(ROWS)
 def test_a_version_does_not_differ_from_itself(rows):
     added, removed = old_and_new(frame(rows), frame(rows).reverse())

@@ -1,5 +1,6 @@
-"""`flywheel dataset`: what a model can learn from."""
+"""`flywheel dataset`: what a model can learn from, what changed in it, and the way back."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import typer
@@ -7,7 +8,9 @@ import typer
 from flywheel_cli.commands import quarantine
 from flywheel_cli.output import fail, show
 
-app = typer.Typer(no_args_is_help=True, help="Look at the versions and the rows of a model's tables.")
+app = typer.Typer(
+    no_args_is_help=True, help="Versions and rows of a model's tables: look, compare, roll back, tidy up."
+)
 app.add_typer(quarantine.app, name="quarantine")
 
 Kind = Literal["feedback", "predictions", "quarantine", "base"]
@@ -15,12 +18,13 @@ ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="The model's
 TableOption = Annotated[str, typer.Option("--table", help="feedback, predictions, quarantine or base.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 _DAYS = 14
+_CHANGES = 40
 _KINDS: tuple[Kind, ...] = ("feedback", "predictions", "quarantine", "base")
 
 
 @app.callback()
 def dataset() -> None:
-    """Look at the versions and the rows of a model's tables."""
+    """Versions and rows of a model's tables: look, compare, roll back, tidy up."""
 
 
 @app.command("list")
@@ -41,6 +45,7 @@ def list_versions(
             "committed_at": version.committed_at.isoformat(timespec="seconds"),
             "operation": version.operation,
             "rows_added": version.rows_added,
+            "note": version.note or "",
         }
         for version in found
     ]
@@ -74,6 +79,79 @@ def show_version(
             earlier = f" (the last {_DAYS} of {len(rows)})" if len(rows) > _DAYS else ""
             typer.echo(f"\nRows {name.replace('_', ' ')}{earlier}:")
             show(rows[-_DAYS:], as_json=False)
+
+
+@app.command("diff")
+def diff_versions(
+    model: ModelArgument,
+    from_version: Annotated[int, typer.Argument(metavar="FROM", min=0, help="The version to start from.")],
+    to_version: Annotated[int | None, typer.Argument(metavar="[TO]", help="Unless given: the newest.")] = None,
+    *,
+    table: TableOption = "feedback",
+    as_json: JsonOption = False,
+) -> None:
+    """Rows that came and went, and predictions whose label changed, by day, source, model version and label."""
+    from lake.diff import diff
+    from lake.errors import TableMissing, VersionGone
+
+    opened = _table(model, _kind(table))
+    try:
+        found = asdict(diff(opened, from_version, to_version))
+    except (TableMissing, VersionGone) as exc:
+        fail(str(exc), f"`flywheel dataset list {model} --table {table}` shows the versions there are.")
+    if as_json:
+        show(found | {"changes": list(found["changes"])}, as_json=True)
+    else:
+        _show_diff(f"{model} {table}", found)
+
+
+@app.command("rollback")
+def rollback(
+    model: ModelArgument,
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=0, help="The version to go back to.")],
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Kept with the new version.")] = "",
+    preview: Annotated[bool, typer.Option("--preview", help="Only say what would change.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the feedback equal to an earlier version, as a new version; later feedback goes on top."""
+    from flywheel_cli.trainer_api import Service
+
+    if not preview and not reason:
+        fail("A rollback needs a reason.", "Say --reason WHY, or --preview to see what it would change.", exit_code=2)
+    body = {"version": version, "reason": reason or "preview", "preview": preview}
+    answer = Service("TRAINER").post(f"/v1/models/{model}/dataset/rollback", body, timeout_s=600.0)
+    if as_json:
+        show(answer, as_json=True)
+        return
+    done = f"is now version {answer['version']}" if not preview else "would be the newest version again"
+    typer.echo(f"Version {version} of {model}'s feedback {done}.")
+    _show_diff(f"{model} feedback", answer["changes"])
+
+
+@app.command("upkeep")
+def upkeep(model: ModelArgument, *, as_json: JsonOption = False) -> None:
+    """Compact, vacuum and index the model's tables now, and remove what retention lets go. The trainer does it too."""
+    from flywheel_cli.trainer_api import Service
+
+    answer = Service("TRAINER").post(f"/v1/models/{model}/dataset/upkeep", {}, timeout_s=3600.0)
+    if as_json:
+        show(answer, as_json=True)
+        return
+    show(answer["tables"], as_json=False)
+    typer.echo(f"Training sets removed: {answer['training_sets_removed']}")
+
+
+def _show_diff(what: str, found: dict[str, Any]) -> None:
+    typer.echo(
+        f"{what}, version {found['from_version']} to {found['to_version']}: "
+        f"{found['added']} rows added, {found['removed']} removed, {found['relabelled']} predictions relabelled"
+    )
+    rows = [{name: "" if value is None else str(value) for name, value in row.items()} for row in found["changes"]]
+    if len(rows) > _CHANGES:
+        typer.echo(f"The last {_CHANGES} of {len(rows)} groups (--json gives all):")
+    if rows:
+        show(rows[-_CHANGES:], as_json=False)
 
 
 def _described(opened: Any, version: int | None) -> dict[str, Any]:

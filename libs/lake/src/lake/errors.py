@@ -4,6 +4,7 @@ LakeError
 ├── Retryable           nothing is lost: wait, then do the same again
 │   ├── LakeUnavailable     the object store does not answer
 │   └── Conflict            another writer was quicker: take a new snapshot
+│       └── ColumnsMissing      a rollback took columns away for a moment: ensure the schema, then again
 ├── Poison              these rows will never be stored: single them out
 │   └── RowsRefused
 └── Fatal               a person must look: stop, and say so
@@ -40,6 +41,10 @@ class LakeUnavailable(Retryable):
 
 class Conflict(Retryable):
     """Another writer changed the table meanwhile."""
+
+
+class ColumnsMissing(Conflict):
+    """The table lacks columns of the rows; ensure its schema."""
 
 
 class Poison(LakeError):
@@ -90,6 +95,12 @@ _STORE = ("generic s3 error", "error performing", "connection", "timed out", "ti
 _TABLE: tuple[tuple[type[BaseException], tuple[str, ...], type[LakeError], str], ...] = (
     (TableNotFoundError, (), TableMissing, "is no Delta table; if it was one, restore its _delta_log"),
     (DeltaProtocolError, (), TableUnreadable, "needs a newer reader; upgrade deltalake"),
+    (
+        FileNotFoundError,
+        (),
+        VersionGone,
+        "has files of this version no more: vacuum removed them; read a newer one, or a pinned training set",
+    ),
     (SchemaMismatchError, (), Conflict, "has gained or lost a column meanwhile"),
     (
         Exception,

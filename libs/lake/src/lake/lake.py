@@ -1,6 +1,7 @@
 """The lake as a whole: its tables, specs and objects."""
 
 import threading
+from typing import Any
 
 from lake import objects as store
 from lake.erasures import Erasures
@@ -19,6 +20,7 @@ class Lake:
         self._tables: dict[tuple[str, Kind], LakeTable] = {}
         self._objects: store.Objects | None = None
         self._erasures: Erasures | None = None
+        self._files: tuple[Any, str] | None = None
 
     @property
     def objects(self) -> store.Objects:
@@ -50,6 +52,13 @@ class Lake:
                     f"{self.settings.uri}/{model}/{kind}", kind, self.settings.storage_options()
                 )
             return self._tables[model, kind]
+
+    def file_system(self) -> tuple[Any, str]:
+        """pyarrow's own file system, and the path of LAKE_URI in it."""
+        with self._lock:
+            if self._files is None:
+                self._files = self.settings.file_system()
+            return self._files
 
     def models(self) -> list[str]:
         """Names of the models whose spec the lake holds and can read, sorted."""

@@ -47,13 +47,16 @@ def scan(table: LakeTable, version: int | None = None) -> pl.LazyFrame:
         )
 
 
-def files(table: LakeTable, opened: DeltaTable, uris: list[str] | None) -> pl.LazyFrame:
-    """Some files of `opened` (None: all), with every column of the table; those that a file lacks are null."""
+def files(table: LakeTable, opened: DeltaTable, uris: list[str] | None, path_column: str | None = None) -> pl.LazyFrame:
+    """Some files of `opened` (None: all), with every column of the table; those that a file lacks are null.
+
+    `path_column` names a column to add, of each row's file.
+    """
     empty = pl.from_arrow(arrow_schema(opened).empty_table())
     assert isinstance(empty, pl.DataFrame)  # noqa: S101 - a table gives a frame
     chosen = opened.file_uris() if uris is None else uris
     if not chosen:
-        return empty.lazy()
+        return empty.with_columns(pl.lit("").alias(path_column)).lazy() if path_column else empty.lazy()
     day = {PARTITION_COLUMN: pl.Date} if PARTITION_COLUMN in empty.columns else {}
     return pl.scan_parquet(
         chosen,
@@ -62,6 +65,7 @@ def files(table: LakeTable, opened: DeltaTable, uris: list[str] | None) -> pl.La
         hive_partitioning=bool(day),
         missing_columns="insert",
         extra_columns="ignore",
+        include_file_paths=path_column,
         storage_options=_for_polars(table.storage_options),
     )
 

@@ -111,6 +111,12 @@ def _newest_after(table: LakeTable, to_version: int) -> int:
     return newest
 
 
+def counted_from(lake: Lake, model: str, labelled_rows: int, since: datetime) -> int:
+    """What counting new labelled rows starts from: `labelled_rows` at `since`, or fewer where a rollback came after."""
+    later = [one.labelled_rows for one in history(lake, model) if one.at >= since and one.state != "abandoned"]
+    return min([labelled_rows, *later])
+
+
 def _restored(lake: Lake, model: str, wanted: Rollback, lock: locks.TableLock) -> int:
     table = lake.table(model, "feedback")
     target = table.at(wanted.to_version)

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from pyarrow import fs
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -70,6 +71,21 @@ class LakeSettings(BaseSettings):
             options["aws_access_key_id"] = self.access_key_id
             options["aws_secret_access_key"] = self.secret_access_key.get_secret_value()
         return options
+
+    def file_system(self) -> tuple[Any, str]:
+        """pyarrow's file system for the store, and the path of `uri` in it."""
+        if not self.is_s3:
+            return fs.LocalFileSystem(), self.prefix
+        secret = self.secret_access_key
+        files = fs.S3FileSystem(
+            access_key=self.access_key_id,
+            secret_key=secret.get_secret_value() if secret else None,
+            endpoint_override=self.endpoint_url,
+            region=self.region,
+            connect_timeout=3,
+            request_timeout=30,
+        )
+        return files, f"{self.bucket}/{self.prefix}".rstrip("/")
 
     def boto3_client(self) -> Any:
         """A new S3 client with short time-outs; safe to share among threads."""

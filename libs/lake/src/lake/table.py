@@ -10,10 +10,12 @@ from deltalake.exceptions import TableNotFoundError
 from deltalake.schema import Field, Schema
 
 from lake import schema as columns
-from lake.errors import LakeError, SchemaChanged, TableMissing, VersionGone, translate, translated
+from lake.errors import ColumnsMissing, LakeError, SchemaChanged, TableMissing, VersionGone, translate, translated
 
 # An open DeltaTable gets slower with each commit that it makes or follows.
 _COMMITS_BEFORE_RELOAD = 20
+# A single row is read with its group, so groups are small; long scans do not mind.
+_GROUP_ROWS = 65_536
 _CONFIGURATION = {"delta.checkpointInterval": "20"}
 
 
@@ -78,7 +80,7 @@ class LakeTable:
         """Append `rows` to `snapshot` and give the new version. Raises Conflict, LakeUnavailable, Poison or Fatal."""
         with translated(self.uri):
             write_deltalake(
-                snapshot, rows, mode="append", commit_properties=commit, writer_properties=self._writer_properties()
+                snapshot, rows, mode="append", commit_properties=commit, writer_properties=self.writer_properties()
             )
         return int(snapshot.version())
 
@@ -128,7 +130,7 @@ class LakeTable:
                 align(rows, table),
                 mode="overwrite",
                 commit_properties=CommitProperties(custom_metadata=metadata or {}),
-                writer_properties=self._writer_properties(),
+                writer_properties=self.writer_properties(),
             )
         self.forget()
         return int(table.version())
@@ -171,10 +173,12 @@ class LakeTable:
                 snapshot.alter.add_columns([Field(f.name, f.type, nullable=True) for f in converted])
             self.forget()
 
-    def _writer_properties(self) -> WriterProperties:
+    def writer_properties(self) -> WriterProperties:
+        """How files are written, by appends and compaction alike."""
         return WriterProperties(
             compression="ZSTD",
             compression_level=1,
+            max_row_group_size=_GROUP_ROWS,
             column_properties={name: ColumnProperties(dictionary_enabled=False) for name in columns.NO_DICTIONARY},
         )
 
@@ -187,13 +191,13 @@ def arrow_schema(table: DeltaTable) -> pa.Schema:
 def align(rows: pa.Table, table: DeltaTable) -> pa.Table:
     """`rows` with the table's columns in its order; those that `rows` lacks are null, of the table's type.
 
-    Raises SchemaChanged for a column that the table does not have, RowsRefused for values that do not fit.
+    Raises ColumnsMissing for a column that the table does not have, RowsRefused for values that do not fit.
     """
     target = arrow_schema(table)
     if rows.schema.equals(target):
         return rows
     if unknown := sorted(set(rows.schema.names) - set(target.names)):
-        raise SchemaChanged(f"{table.table_uri} has no column {', '.join(unknown)}; ensure the table's schema first")
+        raise ColumnsMissing(f"{table.table_uri} has no column {', '.join(unknown)}; ensure the table's schema first")
     arrays = []
     for field in target:
         if field.name not in rows.schema.names:

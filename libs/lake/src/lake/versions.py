@@ -27,6 +27,12 @@ class Version:
     rows_added: int
     flush: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def note(self) -> str | None:
+        """Why, where a person asked for it."""
+        asked = self.flush.get("rolled_back")
+        return f"back to {asked['to_version']}: {asked['reason']}" if asked else None
+
 
 def list_versions(table: LakeTable, limit: int | None = None) -> list[Version]:
     """The versions that the log still tells of, newest first."""

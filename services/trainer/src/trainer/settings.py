@@ -28,6 +28,7 @@ class TrainerSettings(BaseSettings):
     erase_every_s: Annotated[float, Field(alias="TRAINER_ERASE_EVERY_S", gt=0)] = 10.0
     webhook_urls: Annotated[tuple[str, ...], NoDecode, Field(alias="WEBHOOK_URLS")] = ()
     webhook_secret: Annotated[SecretStr | None, Field(alias="WEBHOOK_SECRET")] = None
+    upkeep_every_s: Annotated[float, Field(alias="TRAINER_UPKEEP_EVERY_S", ge=1.0)] = 60.0
     log_level: Annotated[str, Field(alias="LOG_LEVEL")] = "INFO"
 
     @field_validator("webhook_urls", mode="before")

@@ -19,6 +19,7 @@ from lake import Lake
 from lake.erasures import Erasure
 from registry import Registry, RegistryUnavailable
 from registry.packaging import library_versions, warm_up
+from trainer.adapters.dataset_versions import LakeTables, LakeVersions
 from trainer.adapters.datasets import LakeDatasets
 from trainer.adapters.erasures import LakeErasures
 from trainer.adapters.health import KafkaHealth
@@ -45,9 +46,10 @@ from trainer.application.rollout import Rollout
 from trainer.application.rollout_view import RolloutViews
 from trainer.application.showing import Showing
 from trainer.application.train import Train, Workshop
+from trainer.application.upkeep import KeepUp
 from trainer.application.watching import Watching
-from trainer.entrypoints import api, observed, worker
-from trainer.entrypoints.background import Mending, Trainings
+from trainer.entrypoints import api, dataset_api, observed, worker
+from trainer.entrypoints.background import Mending, Tending, Trainings
 from trainer.entrypoints.conducting import Conducting
 from trainer.entrypoints.erasing import Erasing
 from trainer.entrypoints.hygiene_api import Hygiene
@@ -129,12 +131,14 @@ def build(
     def erasures() -> list[Erasure]:
         return lake.erasures.records()
 
+    keep_up = KeepUp(datasets, registry, LakeTables(lake), now)
     operations = api.Operations(
         trainings.begin,
         datasets,
         triggers,
         registry.run_store,
         rollouts=rollouts,
+        dataset=dataset_api.Dataset(LakeVersions(lake, now), keep_up, datasets.spec),
         reproduce=reproduce,
         progress=progress,
         hygiene=Hygiene(
@@ -157,6 +161,7 @@ def build(
         health=health,
         watch=watch,
         erasing=Erasing(erase, settings.trainer.erase_every_s),
+        tending=Tending(keep_up, settings.trainer.upkeep_every_s),
     )
     app = _application(settings, operations, _checks(publisher, registry, lake), running)
     observed.install(app, observing)
@@ -177,11 +182,13 @@ class _Running:
         health: KafkaHealth,
         watch: Watch,
         erasing: Erasing,
+        tending: Tending,
     ) -> None:
         self._settings = settings
         self._conducting = conducting
         self._health = health
         self._erasing = erasing
+        self._tending = tending
         self._trainings = trainings
         self._mending = Mending(recover, settings.trainer.recover_every_s)
         self._watch = watch
@@ -199,11 +206,13 @@ class _Running:
         self._health.start()
         self._conducting.start()
         self._watch.start()
+        self._tending.start()
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
 
     def close(self) -> None:
         for each in self._webhooks:
             each.close(1.0)
+        self._tending.close()
         self._health.close()
         self._conducting.close()
         self._watch.close()

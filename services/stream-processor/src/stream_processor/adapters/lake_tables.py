@@ -14,6 +14,7 @@ from flywheel_schemas.spec import ModelSpec
 from lake import Lake, LakeTable, read, schema, versions
 from lake.append import append_absent, append_all, transaction_id
 from lake.append import watermarks as stored_watermarks
+from lake.errors import ColumnsMissing
 from stream_processor.adapters import arrays
 from stream_processor.application.flush import ModelFlush, Share, from_metadata, to_metadata
 from stream_processor.application.ports import Appended, Specs, Tables
@@ -32,6 +33,14 @@ class LakeTables(Tables):
 
     @override
     def append(self, flush: ModelFlush) -> Appended:
+        try:
+            return self._appended(flush)
+        except ColumnsMissing:
+            # A rollback went back behind a new feature: the next attempt gives the table its columns again.
+            self._ensured.clear()
+            raise
+
+    def _appended(self, flush: ModelFlush) -> Appended:
         if flush.aside.num_rows:
             ids = {transaction_id(self._topic, p): int(offsets.max()) for p, offsets in flush.quarantined.items()}
             append_absent(self._ready(flush.model, "quarantine"), flush.aside, ids)

@@ -1,7 +1,5 @@
 """The lake as the trainer reads it, and what the trainer pins beside the tables."""
 
-import json
-import tempfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +9,7 @@ import polars as pl
 
 from flywheel_schemas.spec import ModelSpec, load_specs
 from lake import Lake, read, schema
+from lake.pins import Pins
 from trainer.domain.errors import CannotTrain, NoSuchModel
 from trainer.domain.training_set import Sources
 
@@ -62,22 +61,16 @@ class LakeDatasets:
 
     def keep(self, model: str, digest: str, rows: pl.DataFrame) -> str:
         """Write the training set as Parquet under its digest, unless it is there."""
-        key = _training_set_key(model, digest)
-        if self._lake.objects.size(key) is None:
-            with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-                rows.write_parquet(file.name, compression="zstd", compression_level=1)
-                self._lake.objects.upload_if_absent(key, Path(file.name))
-        return self._lake.objects.uri(key)
+        return Pins(self._lake, model).keep(digest, rows)
 
     def kept(self, model: str, digest: str) -> pl.DataFrame | None:
         """The training set of that digest, or None."""
-        raw = self._lake.objects.get(_training_set_key(model, digest))
-        return None if raw is None else pl.read_parquet(BytesIO(raw))
+        rows = Pins(self._lake, model).rows(digest)
+        return None if rows is None else read.collect(rows, digest)
 
     def note_version(self, model: str, version: str, note: Mapping[str, Any]) -> None:
         """Write `{model}/_flywheel/versions/{version}.json`, unless it is there."""
-        content = json.dumps(dict(note), sort_keys=True).encode()
-        self._lake.objects.put_if_absent(f"{model}/_flywheel/versions/{version}.json", content)
+        Pins(self._lake, model).note(version, note)
 
     def _frame(self, spec: ModelSpec, kind: Kind, version: int | None) -> pl.DataFrame:
         wanted = pl.from_arrow(schema.of(kind, spec).empty_table())
@@ -95,7 +88,3 @@ class LakeDatasets:
             for name, dtype in wanted.schema.items()
         ]
         return read.collect(found.select(columns), table.uri)
-
-
-def _training_set_key(model: str, digest: str) -> str:
-    return f"{model}/_flywheel/training_sets/{digest}.parquet"

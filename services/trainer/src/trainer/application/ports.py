@@ -4,8 +4,9 @@ Every method may raise something that means "not now" (see `entrypoints.worker`)
 since they can be run again from the start at any point.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,11 @@ import polars as pl
 
 from flywheel_schemas.events import ModelUpdated, RolloutAction, ThresholdReached
 from flywheel_schemas.spec import ModelSpec
+from flywheel_schemas.spec_model import RetentionPolicy
+from lake.diff import Diff
+from lake.rollback import Rollback
+from lake.upkeep import Upkeep
+from lake.versions import Version
 from registry import ModelVersion, VersionState
 from registry.runs import Outcome, Run
 from trainer.domain.metrics import Floats
@@ -65,6 +71,35 @@ class Datasets(Protocol):
 
     def note_version(self, model: str, version: str, note: Mapping[str, Any]) -> None:
         """Say, beside the data, what a registered version was trained on; the first note stays."""
+
+
+class DatasetVersions(Protocol):
+    """The versions of a model's feedback. Methods raise VersionGone for what can no longer be read."""
+
+    def versions(self, model: str, limit: int) -> list[Version]:
+        """The newest `limit`, newest first."""
+
+    def rows(self, model: str) -> int:
+        """How many rows the newest version has."""
+
+    def diff(self, model: str, from_version: int, to_version: int | None) -> Diff:
+        """What changed from one version to another (None: the newest)."""
+
+    def preview(self, model: str, to_version: int) -> Diff:
+        """What a rollback would change."""
+
+    def roll_back(self, model: str, to_version: int, reason: str, who: str) -> Rollback:
+        """Make the newest version equal to `to_version`."""
+
+
+class Tables(Protocol):
+    """A model's tables and training sets, as what they cost."""
+
+    def tend(self, model: str, retention: RetentionPolicy, now: datetime, *, full: bool) -> list[Upkeep]:
+        """Compact, vacuum and index; what was done to each table."""
+
+    def expire(self, model: str, retention: RetentionPolicy, in_use: Set[str]) -> list[str]:
+        """Remove training sets past their time, but for these hashes; the hashes of those removed."""
 
 
 class Learner(Protocol):

@@ -14,7 +14,7 @@ from registry.runs import Run
 from trainer.application.ports import Datasets, Runs, Triggers
 from trainer.application.progress import InProgress
 from trainer.application.reproduce import Reproduce
-from trainer.entrypoints import bodies, hygiene_api, rollout_api
+from trainer.entrypoints import bodies, dataset_api, hygiene_api, rollout_api
 from trainer.entrypoints.errors import STATUS, retry_after_s
 from trainer.entrypoints.hygiene_api import Hygiene
 from trainer.entrypoints.rollout_api import Name, Operator, Reader, Rollouts, name
@@ -31,6 +31,7 @@ class Operations:
     triggers: Triggers
     runs: Runs
     rollouts: Rollouts
+    dataset: dataset_api.Dataset
     reproduce: Reproduce
     progress: InProgress
     hygiene: Hygiene
@@ -38,11 +39,17 @@ class Operations:
 
 def install(app: FastAPI, operations: Operations) -> None:
     """Add the routes, and the answers to what they raise."""
-    for error, (status, title) in STATUS.items():
-        app.add_exception_handler(error, _answer(status, title))
+    install_problems(app)
     _install_training(app, operations)
     rollout_api.install(app, operations.rollouts, _problems)
     hygiene_api.install(app, operations.hygiene, _problems)
+    dataset_api.install(app, operations.dataset)
+
+
+def install_problems(app: FastAPI) -> None:
+    """Answer what the ports raise with the status of `errors.STATUS`."""
+    for error, (status, title) in STATUS.items():
+        app.add_exception_handler(error, _answer(status, title))
 
 
 def _install_training(app: FastAPI, operations: Operations) -> None:

@@ -1,4 +1,4 @@
-"""Work that goes on without a caller: trainings that were asked for over HTTP, and mending after a crash."""
+"""Work that goes on without a caller: trainings asked for over HTTP, mending after a crash, upkeep of tables."""
 
 import threading
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from telemetry import logging, tracing
 from trainer.application.ports import Runs
 from trainer.application.recover import Recover
 from trainer.application.train import Request, Train
+from trainer.application.upkeep import KeepUp
 from trainer.entrypoints.errors import AGAIN_LATER
 
 _LOG = logging.get("trainer")
@@ -82,3 +83,33 @@ class Mending:
         except Exception:
             _LOG.exception("mending_failed")
         return True
+
+
+class Tending:
+    """Tends the tables of every model, `every_s` after it last did."""
+
+    def __init__(self, keep_up: KeepUp, every_s: float) -> None:
+        self._keep_up = keep_up
+        self._every_s = every_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the model in hand; what is cut short is taken up by the next upkeep."""
+        self._stopping.set()
+        self._thread.join(10.0)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            try:
+                for _ in self._keep_up.all():
+                    if self._stopping.is_set():
+                        return
+            except AGAIN_LATER as exc:
+                _LOG.warning("upkeep_waits", reason=str(exc))
+            except Exception:
+                _LOG.exception("upkeep_failed")
