@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from flywheel_schemas.events import ThresholdReached, TriggerReason
 from flywheel_schemas.spec import ModelSpec
@@ -90,3 +91,22 @@ def test_nothing_is_decided_where_nothing_is_audited_or_held_back(lab: Lab) -> N
     lab.retrain(first)
     assert watching.look(lab.model) is None  # the cooldown
     assert timedelta(0) <= datetime.now(UTC) - first.occurred_at < timedelta(hours=1)
+
+
+def test_quality_and_drift_are_served_with_their_intervals_and_bins(lab: Lab) -> None:
+    lab.world.base()
+    lab.add()
+    lab.world.corrections(day=(datetime.now(UTC) - datetime(2026, 1, 1, tzinfo=UTC)).days - 1)
+    client = TestClient(lab.trainer.app)
+    (version,) = client.get(f"/v1/models/{lab.model}/quality", params={"window": "400d"}).json()["versions"]
+    assert (version["version"], version["predictions"]) == ("1", 3000)
+    accuracy = version["accuracy"]
+    assert accuracy["answers"] == version["audits"] > 200
+    assert accuracy["low"] < accuracy["value"] < accuracy["high"]
+    assert {each["name"] for each in version["classes"]} == {"late", "on_time"}
+    drift = client.get(f"/v1/models/{lab.model}/drift", params={"window": "400d"}).json()
+    assert drift["reference"] == "training set of version 1, 4,000 rows"
+    assert {each["name"] for each in drift["features"]} == {"carrier", "distance", "hour"}
+    assert drift["scores"]["bins"][-1]["label"] == "missing"
+    assert client.get(f"/v1/models/{lab.model}/quality", params={"window": "a week"}).status_code == 422
+    assert client.get("/v1/models/nobody/drift").status_code == 404
