@@ -7,6 +7,7 @@ import { build } from "esbuild";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const FEEDBACK = join(HERE, "../services/ingest/src/ingest/entrypoints/assets/feedback/v1");
+const CONSOLE = join(HERE, "../services/console/src/console/entrypoints/static");
 const SHARED = { bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning", absWorkingDir: HERE };
 
 async function bundle(entry) {
@@ -32,6 +33,18 @@ async function feedback() {
   return new Map([
     [join(FEEDBACK, name), code],
     [join(FEEDBACK, "manifest.json"), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)],
+  ]);
+}
+
+/** The console's one script: htmx, its SSE extension, idiomorph and our own, with their licences beside it. */
+async function consoleParts() {
+  const licences = ["htmx.org", "htmx-ext-sse", "idiomorph"].map((name) => {
+    const { version, license } = JSON.parse(readFileSync(join(HERE, "node_modules", name, "package.json"), "utf8"));
+    return `${name} ${version} (${license})\n\n${readFileSync(join(HERE, "node_modules", name, "LICENSE"), "utf8").trim()}\n`;
+  });
+  return new Map([
+    [join(CONSOLE, "console.js"), await bundle("console/src/console.ts")],
+    [join(CONSOLE, "console.js.licences.txt"), Buffer.from(licences.join("\n----\n\n"))],
   ]);
 }
 
@@ -63,5 +76,4 @@ async function tests() {
 
 const mode = process.argv[2];
 if (mode === "--tests") await tests();
-else if (mode === "--check") check(await feedback());
-else write(await feedback());
+else (mode === "--check" ? check : write)(new Map([...(await feedback()), ...(await consoleParts())]));

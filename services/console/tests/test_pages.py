@@ -1,58 +1,299 @@
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from console.application.show_overview import ShowOverview
-from console.domain.overview import Readiness, ServedModel
+from console.application.ports import Away, NotAllowed, NotThere, Recorded
+from console.domain.overview import Readiness
 from console.entrypoints import pages
+from console.entrypoints.views import Views
+from flywheel_schemas.spec import ModelSpec, parse_spec
 from http_api import keys, problems
 
+HOSTILE = "<script>alert(1)</script>\u202e" + "x" * 300
+SPEC = parse_spec(
+    "{name: tickets, task: binary, label: {name: p, values: [low, high], positive: high},"
+    " features: [{name: channel, type: category, values: [mail, chat], required: true}, {name: words, type: number}]}"
+)
+MODEL = {
+    "name": "tickets",
+    "task": "binary",
+    "champion": "2",
+    "versions": [{"version": "2", "state": "champion", "traffic_percent": 100.0, "loaded": True, "reason": None}],
+}
+RUN = {
+    "run_id": "r",
+    "reason": HOSTILE,
+    "trigger_id": None,
+    "outcome": "promoted",
+    "failed": False,
+    "version": "2",
+    "started_at": "2026-11-24T12:00:00+00:00",
+    "ended_at": "2026-11-24T12:00:05+00:00",
+    "metrics": {"auc": 0.81},
+}
+LETTER = Recorded(
+    "feedback-dead-letter",
+    1,
+    7,
+    "e1",
+    HOSTILE.encode(),
+    datetime(2026, 11, 24, tzinfo=UTC),
+    {"dlq_reason": HOSTILE, "dlq_topic": "feedback-events", "dlq_partition": "1"},
+)
 
-class Quiet:
+
+class World:
+    """Every port, as small as the pages allow; `answers` by path, `posted` in order."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {
+            "/v1/models": {"models": [MODEL]},
+            "/v1/models/tickets": MODEL,
+            "/v1/models/tickets/runs": {"running": None, "runs": [RUN]},
+            "/v1/feedback/e1": {
+                "model": "tickets",
+                "status": "stored",
+                "received_at": "2026-11-24T12:00:00+00:00",
+                "dataset_version": 3,
+                "trained_into": ["2"],
+                "serving": True,
+            },
+            "/assets/feedback/v1/manifest.json": {"path": "/assets/feedback/v1/x.js", "integrity": "sha384-x"},
+        }
+        self.posted: list[tuple[str, Mapping[str, Any], str | None]] = []
+        self.replayed: list[bytes] = []
+        self.kafka_away = False
+
     async def readiness(self) -> tuple[Readiness, ...]:
-        return (Readiness("ingest", reachable=True, problems={"kafka": "<script>alert(1)</script>"}),)
+        return (Readiness("ingest", reachable=True, problems={"kafka": HOSTILE}),)
 
-    async def served(self) -> tuple[ServedModel, ...]:
-        return ()
+    async def get(self, service: str, path: str, key: str | None) -> Any:
+        if path not in self.answers:
+            raise NotThere("There is no such thing.")
+        return self.answers[path]
+
+    async def post(self, service: str, path: str, body: Mapping[str, Any], key: str | None) -> Any:
+        self.posted.append((path, body, key))
+        if isinstance(answer := self.answers.get(f"POST {path}", {}), Exception):
+            raise answer
+        return answer
+
+    def recent_feedback(self) -> Sequence[Recorded]:
+        if self.kafka_away:
+            raise Away("Kafka does not answer")
+        event = b'{"event_id": "e1", "model": "tickets", "kind": "correction", "comment": "<script>alert(1)</script>"}'
+        return [Recorded("feedback-events", 0, 1, "e1", event, datetime(2026, 11, 24, tzinfo=UTC), {})]
+
+    def dead_letters(self) -> Sequence[Recorded]:
+        return [LETTER]
+
+    def lag(self) -> Mapping[str, int]:
+        return {"feedback-events": 12345}
+
+    def replay(self, letter: Recorded, value: bytes) -> None:
+        if b"event" not in value:
+            raise NotAllowed("This is no feedback event: kind missing")
+        self.replayed.append(value)
+
+    def specs(self) -> Mapping[str, ModelSpec]:
+        return {"tickets": SPEC}
+
+    def versions(self, model: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        at = datetime(2026, 11, 24, tzinfo=UTC)
+        return [{"version": n, "at": at.replace(hour=n), "operation": "WRITE", "rows": 5} for n in range(3)]
+
+    def summary(self, model: str) -> Sequence[Mapping[str, Any]]:
+        return [{"event_date": "2026-11-24", "source": HOSTILE, "kind": "correction", "label": "low", "rows": 5}]
+
+    def samples(self) -> Sequence[Any]:
+        return []
 
 
-def client(keys_file: Path | None = None) -> TestClient:
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def client(world: World, keys_file: Path | None = None, **options: Any) -> TestClient:
     app = FastAPI()
     problems.install(app)
-    pages.install(app, ShowOverview(Quiet(), Quiet()), keys.ApiKeys.load(keys_file))
-    return TestClient(app)
+    views = Views(world, world, world, world)
+    pages.install(app, views, keys.ApiKeys.load(keys_file), httpx.AsyncClient(), "http://127.0.0.1:9")
+    return TestClient(app, base_url="http://localhost:8000", **options)
 
 
-def test_what_a_service_says_is_shown_as_text_never_as_markup():
-    page = client().get("/")
+PAGES = [
+    "/",
+    "/try",
+    "/models",
+    "/models/tickets",
+    "/models/tickets/promote?version=2",
+    "/models/tickets/rollback",
+    "/rollouts",
+    "/datasets",
+    "/feedback",
+    "/feedback/e1",
+    "/drift",
+    "/alerts",
+    "/alerts/letters/1/7",
+]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_shows_what_others_say_as_text_and_loads_nothing_inline_or_from_elsewhere(world, path):
+    page = client(world).get(path)
 
     assert page.status_code == 200
-    assert "<script>" not in page.text
-    assert "&lt;script&gt;" in page.text
-
-
-def test_a_page_loads_nothing_from_elsewhere():
-    page = client().get("/")
-
+    assert "<script>alert" not in page.text
+    assert "<style" not in page.text
+    assert " style=" not in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "unsafe" not in page.headers["content-security-policy"]
     assert "http://" not in page.text
     assert "https://" not in page.text
-    assert client().get("/static/console.css").status_code == 200
 
 
-def test_where_keys_are_in_use_a_browser_is_asked_for_one(tmp_path):
+def test_every_asset_has_its_integrity_and_is_kept_for_ever(world):
+    asked = client(world)
+    page = asked.get("/").text
+    addresses = [part.split('"')[0] for part in page.split('"/static/')[1:]]
+
+    assert len(addresses) >= 3
+    assert page.count("integrity=") == 2
+    for address in addresses:
+        assert "immutable" in asked.get(f"/static/{address}").headers["cache-control"]
+
+
+def test_a_table_is_exported_as_it_is_shown(world):
+    exported = client(world).get("/datasets?csv=versions&versions.sort=version&versions.desc=1")
+
+    assert exported.headers["content-type"].startswith("text/csv")
+    assert [line.split(",")[0] for line in exported.text.splitlines()] == ["version", "2", "1", "0"]
+
+
+def test_what_is_away_is_said_in_place_of_the_page(world):
+    world.kafka_away = True
+    page = client(world).get("/feedback")
+
+    assert page.status_code == 503
+    assert "Kafka does not answer" in page.text
+
+
+def test_what_is_not_there_is_404(world):
+    assert client(world).get("/models/nothing").status_code == 404
+    assert client(world).get("/alerts/letters/0/0").status_code == 404
+
+
+def test_an_action_says_what_it_will_do_asks_why_and_is_carried_out(world):
+    asked = client(world, follow_redirects=False)
+    page = asked.get("/models/tickets/promote?version=2").text
+    done = asked.post("/models/tickets/promote", data={"version": "2", "strategy": "canary", "reason": "it is better"})
+
+    assert "Promote version 2 of tickets" in page
+    assert done.status_code == 303
+    assert world.posted == [
+        (
+            "/v1/models/tickets/promote",
+            {"reason": "it is better", "version": "2", "strategy": "canary"},
+            None,
+        )
+    ]
+
+
+def test_a_refused_action_keeps_what_was_written_and_says_why(world):
+    world.answers["POST /v1/models/tickets/promote"] = NotAllowed("Version 2 serves already.")
+    page = client(world).post("/models/tickets/promote", data={"version": "2", "reason": "again"})
+
+    assert page.status_code == 409
+    assert "Version 2 serves already." in page.text
+    assert 'value="again"' in page.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"host": "evil.example"},
+    ],
+)
+def test_another_sites_page_cannot_act(world, headers):
+    refused = client(world).post("/models/tickets/rollback", data={"reason": "x"}, headers=headers)
+
+    assert refused.status_code == 403
+    assert world.posted == []
+
+
+def test_without_keys_another_name_for_this_machine_cannot_read(world):
+    assert client(world).get("/", headers={"host": "evil.example"}).status_code == 403
+    assert client(world).get("/", headers={"host": "127.0.0.1:8000"}).status_code == 200
+
+
+def test_where_keys_are_in_use_a_browser_is_asked_for_one(world, tmp_path):
     file = tmp_path / "keys.json"
     secret, _ = keys.create(file, ["read"])
-    asked = client(file).get("/")
+    asked = client(world, file).get("/")
 
     assert asked.status_code == 401
     assert asked.headers["www-authenticate"].startswith("Basic")
-    assert client(file).get("/", auth=("anyone", secret)).status_code == 200
+    assert client(world, file).get("/", auth=("anyone", secret)).status_code == 200
 
 
-def test_a_key_without_the_role_read_sees_nothing(tmp_path):
+def test_reading_needs_read_acting_needs_operate_and_goes_under_the_persons_own_key(world, tmp_path):
     file = tmp_path / "keys.json"
-    secret, _ = keys.create(file, ["predict"])
+    predict, _ = keys.create(file, ["predict"])
+    read, _ = keys.create(file, ["read"])
+    operate, _ = keys.create(file, ["read", "operate"])
+    asked = client(world, file, follow_redirects=False)
 
-    assert client(file).get("/", auth=("anyone", secret)).status_code == 403
+    assert asked.get("/", auth=("a", predict)).status_code == 403
+    assert "needs the role operate" in asked.get("/models/tickets/rollback", auth=("a", read)).text
+    assert asked.post("/models/tickets/rollback", auth=("a", read), data={"reason": "x"}).status_code == 403
+    assert asked.post("/alerts/replay", auth=("a", read)).status_code == 403
+    assert asked.post("/models/tickets/rollback", auth=("a", operate), data={"reason": "x"}).status_code == 303
+    assert [key for _, _, key in world.posted] == [operate]
+
+
+def test_a_dead_letter_that_was_mended_is_sent_again_and_a_broken_one_is_refused(world):
+    asked = client(world, follow_redirects=False)
+    broken = asked.post("/alerts/letters/1/7", data={"value": "nonsense"})
+    mended = asked.post("/alerts/letters/1/7", data={"value": '{"event_id": "e1"}'})
+
+    assert (broken.status_code, mended.status_code) == (409, 303)
+    assert "This is no feedback event" in broken.text
+    assert world.replayed == [b'{"event_id": "e1"}']
+
+
+def test_a_model_answers_with_its_reasons_and_a_form_for_feedback(world):
+    world.answers["POST /v1/models/tickets/predict?explain=true"] = {
+        "predictions": [
+            {
+                "label": "high",
+                "model_version": "2",
+                "feedback_token": "t",
+                "scores": {"low": 0.2, "high": 0.8},
+                "contributions": {"words": 1.5, "channel": -0.3},
+            }
+        ]
+    }
+    page = client(world).post("/try", data={"model": "tickets", "f.channel": "chat", "f.words": "12"}).text
+
+    assert world.posted[0][1] == {"instances": [{"channel": "chat", "words": 12.0}]}
+    assert '<flywheel-feedback token="t"' in page
+    assert "+1.500" in page
+
+
+def test_what_a_model_refuses_is_said_beside_the_form(world):
+    world.answers["POST /v1/models/tickets/predict?explain=true"] = NotAllowed("words is a number")
+    page = client(world).post("/try", data={"model": "tickets", "f.channel": "chat", "f.words": "many"})
+
+    assert page.status_code == 422
+    assert "words is a number" in page.text

@@ -72,6 +72,11 @@ class ApiKeys:
         """The keys in the file at `path`; with None everybody is an anonymous principal with every role."""
         return cls(path)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a key is asked for at all."""
+        return self._path is not None
+
     def authenticate(self, headers: Mapping[str, str]) -> Principal:
         """Who sent `headers` (case-insensitive, as a request's). Raises ProblemError 401 for no key or a wrong one."""
         if self._path is None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,7 +15,7 @@ Url = Annotated[str, AfterValidator(_without_slash)]
 
 
 class ConsoleSettings(BaseSettings):
-    """Where the other services are, and the port to listen on. `api_key` needs the role read."""
+    """Where the other services are, and the port to listen on."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -25,6 +25,5 @@ class ConsoleSettings(BaseSettings):
     trainer_url: Annotated[Url, Field(alias="TRAINER_URL")] = "http://127.0.0.1:8003"
     processor_url: Annotated[Url, Field(alias="PROCESSOR_URL")] = "http://127.0.0.1:8004"
     specs_dir: Annotated[Path | None, Field(alias="MODEL_SPECS_DIR")] = None
-    api_key: Annotated[SecretStr | None, Field(alias="CONSOLE_API_KEY")] = None
     api_keys_file: Annotated[Path | None, Field(alias="API_KEYS_FILE")] = None
     otlp_endpoint: Annotated[str | None, Field(alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = None

@@ -1,5 +1,6 @@
 """The overview of the loop: which services can do their job, which versions serve, what needs a hand."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -53,12 +54,18 @@ class Overview:
     services: tuple[Readiness, ...]
     models: tuple[ServedModel, ...]
     alerts: tuple[Alert, ...]
+    lag: Mapping[str, int]
 
 
-def overview(services: tuple[Readiness, ...], models: tuple[ServedModel, ...]) -> Overview:
-    """Services in the order of the flow, models by name, alerts for whatever keeps either from working."""
+def overview(
+    services: tuple[Readiness, ...], models: tuple[ServedModel, ...], lag: Mapping[str, int] | None = None
+) -> Overview:
+    """Services in the order of the flow, models by name, alerts for whatever keeps either from working.
+
+    `lag` counts, by topic, the records that the stream processor has not come to.
+    """
     by_name = tuple(sorted(models, key=lambda model: model.name))
-    return Overview(services, by_name, (*_service_alerts(services), *_model_alerts(by_name)))
+    return Overview(services, by_name, (*_service_alerts(services), *_model_alerts(by_name)), lag or {})
 
 
 def _service_alerts(services: tuple[Readiness, ...]) -> tuple[Alert, ...]:

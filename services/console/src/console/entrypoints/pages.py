@@ -1,66 +1,84 @@
-"""The pages, rendered on the server; nothing is loaded from another host."""
+"""Every address of the console."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from http import HTTPStatus
-from pathlib import Path
+import asyncio
+from functools import partial
 from typing import Annotated
 
+import httpx
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
-from fastapi.security import HTTPBasic, HTTPBasicCredentials
-from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from fastapi.responses import HTMLResponse, RedirectResponse
 
-from console.application.show_overview import ShowOverview
+from console.application.ports import Away, NotAllowed
+from console.entrypoints import actions, passing_on, try_it
+from console.entrypoints.security import Viewer
+from console.entrypoints.site import Site, fields
+from console.entrypoints.views import Views
 from http_api.keys import ApiKeys
-from http_api.problems import Problem, ProblemError
 
-_HERE = Path(__file__).parent
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_STEPS = {
-    "ingest": "takes feedback, answers once Kafka has it",
-    "stream-processor": "stores each event once in the lake",
-    "trainer": "trains, proves and registers",
-    "inference": "serves and swaps without a pause",
-}
+# What is read from the lake's tables is looked at less often.
+_SLOWLY_S, _SELDOM_S = 5.0, 60.0
 
 
-def install(app: FastAPI, show_overview: ShowOverview, api_keys: ApiKeys) -> None:
-    """Adds the pages, their style sheet and the headers that keep foreign content out.
+def install(app: FastAPI, views: Views, api_keys: ApiKeys, client: httpx.AsyncClient, ingest_url: str) -> None:
+    """Add the pages, the actions and what the feedback component needs."""
+    site = Site(app, api_keys)
+    site.page("/", "Overview", "overview.html", views.overview)
+    site.page("/models", "Models", "models.html", views.models)
+    site.page("/models/{model}", "Model", "model.html", views.model, _SLOWLY_S)
+    site.page("/rollouts", "Rollouts", "rollouts.html", views.rollouts)
+    site.page("/datasets", "Datasets", "datasets.html", views.datasets, _SLOWLY_S)
+    site.page("/feedback", "Feedback", "feedback.html", views.feedback)
+    site.page("/feedback/{event_id}", "Lineage of one piece of feedback", "event.html", views.event)
+    site.page("/drift", "Drift", "drift.html", views.drift, _SELDOM_S)
+    site.page("/alerts", "Alerts", "alerts.html", views.alerts)
+    site.page("/alerts/letters/{partition}/{offset}", "Dead letter", "letter.html", views.letter)
+    site.page("/try", "Try it", "try.html", partial(try_it.form, views))
+    _install_answers(app, site, views)
+    _install_replay(app, site, views)
+    actions.install(app, site, views)
+    passing_on.install(app, site, client, ingest_url)
 
-    Where API keys are in use, a browser asks for one (any name, the key as password); it needs the role read.
-    """
-    templates = Environment(
-        loader=FileSystemLoader(_HERE / "templates"), autoescape=select_autoescape(), undefined=StrictUndefined
-    )
-    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
 
-    @app.middleware("http")
-    async def _protect(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        return response
-
-    def reader(given: Annotated[HTTPBasicCredentials | None, Depends(HTTPBasic(auto_error=False))]) -> None:
+def _install_answers(app: FastAPI, site: Site, views: Views) -> None:
+    @app.post("/try", response_class=HTMLResponse, include_in_schema=False)
+    async def answer(request: Request, viewer: Annotated[Viewer, Depends(site.viewer)]) -> Response:
+        given = await fields(request)
         try:
-            api_keys.authenticate_text(given.password if given else None).require("read")
-        except ProblemError as error:
-            raise ProblemError(_asking_for_a_key(error.problem)) from error
+            context = {"trouble": None, "query": given, **await try_it.ask(views, viewer, given)}
+        except Away as away:
+            return HTMLResponse(site.render("try.html", "Try it", request, viewer, {"trouble": str(away)}), 503)
+        return HTMLResponse(
+            site.render("try.html", "Try it", request, viewer, context), 422 if context["refusal"] else 200
+        )
 
-    @app.get("/", response_class=HTMLResponse, summary="Overview of the loop", dependencies=[Depends(reader)])
-    async def overview_page() -> str:
-        page = templates.get_template("overview.html")
-        return page.render(overview=await show_overview(), steps=_STEPS)
+    @app.get("/feedback/{event_id}/lineage", response_class=HTMLResponse, include_in_schema=False)
+    async def lineage(event_id: str, request: Request, viewer: Annotated[Viewer, Depends(site.viewer)]) -> Response:
+        """A live region with one event's way, to be put into another page."""
+        return HTMLResponse(site.render("lineage_region.html", "", request, viewer, {"event_id": event_id}))
 
 
-def _asking_for_a_key(problem: Problem) -> Problem:
-    """As `problem`, with the header that makes a browser ask."""
-    if problem.status != HTTPStatus.UNAUTHORIZED:
-        return problem
-    detail = "Sign in with any name and an API key of the role read as password; `flywheel keys create` makes one."
-    return replace(problem, detail=detail, headers={"WWW-Authenticate": 'Basic realm="flywheel"'})
+def _install_replay(app: FastAPI, site: Site, views: Views) -> None:
+    @app.post("/alerts/letters/{partition}/{offset}", response_class=HTMLResponse, include_in_schema=False)
+    async def replay(
+        partition: str, offset: str, request: Request, viewer: Annotated[Viewer, Depends(site.operator)]
+    ) -> Response:
+        letter = await views.find_letter({"partition": partition, "offset": offset})
+        value = (await fields(request)).get("value", "").encode()
+        try:
+            await asyncio.to_thread(views.topics.replay, letter, value)
+        except (NotAllowed, Away) as refusal:
+            context = {"trouble": None, "letter": letter, "refusal": str(refusal)}
+            return HTMLResponse(site.render("letter.html", "Dead letter", request, viewer, context), 409)
+        return RedirectResponse(f"/feedback/{letter.key}", 303)
+
+    @app.post("/alerts/replay", include_in_schema=False, dependencies=[Depends(site.operator)])
+    async def replay_all() -> Response:
+        """Send every letter again as it is; those that are no event stay as they are, and are counted."""
+        sent = refused = 0
+        for letter in await asyncio.to_thread(views.topics.dead_letters):
+            try:
+                await asyncio.to_thread(views.topics.replay, letter, letter.value)
+                sent += 1
+            except NotAllowed:
+                refused += 1
+        return RedirectResponse(f"/alerts?done={sent}-{refused}", 303)

@@ -1,0 +1,112 @@
+"""Kafka's topics, as an operator looks at them."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from console.application.ports import Away, NotAllowed, Recorded
+from flywheel_schemas.events import Feedback
+from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER, FEEDBACK_EVENTS, PREDICTIONS, Topic
+from kafka_runtime import tail
+from kafka_runtime.errors import KafkaRuntimeError
+from kafka_runtime.publisher import Publisher
+from kafka_runtime.record import Record
+from kafka_runtime.settings import KafkaSettings
+
+_GROUP = "flywheel-stream-processor-reader"
+_PER_PARTITION = 100
+_FRESH_S = 1.5
+_TIMEOUT_S = 4.0
+T = TypeVar("T")
+
+
+class KafkaTopics:
+    """Looks are shared: however many pages are open, each topic is read once in a second and a half."""
+
+    def __init__(self, settings: KafkaSettings, make_publisher: Callable[[], Publisher]) -> None:
+        self._settings = settings
+        self._make_publisher = make_publisher
+        self._publisher: Publisher | None = None
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[float, object]] = {}
+
+    def recent_feedback(self) -> Sequence[Recorded]:
+        """The latest feedback events, newest first. Raises Away."""
+        return self._shared("feedback", lambda: self._latest(FEEDBACK_EVENTS))
+
+    def dead_letters(self) -> Sequence[Recorded]:
+        """The latest dead letters, newest first. Raises Away."""
+        return self._shared("letters", lambda: self._latest(FEEDBACK_DEAD_LETTER))
+
+    def lag(self) -> Mapping[str, int]:
+        """Per topic, how many records the stream processor has not come to. Raises Away."""
+        return self._shared(
+            "lag", lambda: {topic.name: self._behind(topic) for topic in (FEEDBACK_EVENTS, PREDICTIONS)}
+        )
+
+    def replay(self, letter: Recorded, value: bytes) -> None:
+        """Puts `value` where the letter came from, under its key. Raises NotAllowed for what is no event, Away."""
+        topic, partition = letter.headers.get("dlq_topic"), letter.headers.get("dlq_partition", "")
+        if topic != FEEDBACK_EVENTS.name or not partition.isdecimal():
+            raise NotAllowed("Its headers do not say which topic and partition of feedback it came from.")
+        try:
+            event = Feedback.parse(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise NotAllowed(f"This is no feedback event: {where} {first['msg']}") from error
+        if str(event.event_id) != letter.key:
+            raise NotAllowed(f"The event_id must stay {letter.key}: it is what keeps the event from counting twice.")
+        headers = [(n, v.encode()) for n, v in letter.headers.items() if not n.startswith("dlq_")]
+        try:
+            with self._lock:
+                self._publisher = self._publisher or self._make_publisher()
+            self._publisher.send_and_wait(FEEDBACK_EVENTS, letter.key.encode(), value, headers, int(partition))
+        except KafkaRuntimeError as error:
+            raise Away(str(error)) from error
+
+    def close(self) -> None:
+        """Ends the producer, where one was made."""
+        if self._publisher is not None:
+            self._publisher.close()
+
+    def _shared(self, name: str, look: Callable[[], T]) -> T:
+        with self._lock:
+            at, found = self._kept.get(name, (0.0, None))
+            if time.monotonic() - at > _FRESH_S:
+                try:
+                    found = look()
+                except KafkaRuntimeError as error:
+                    raise Away(str(error)) from error
+                self._kept[name] = (time.monotonic(), found)
+            return found  # type: ignore[return-value]  # what was kept under this name is what `look` gives
+
+    def _latest(self, topic: Topic) -> Sequence[Recorded]:
+        partitions = tail.end_offsets(self._settings, topic, _TIMEOUT_S)
+        found = [
+            _recorded(record)
+            for partition in partitions
+            for record in tail.last(self._settings, topic, partition, _PER_PARTITION, _TIMEOUT_S)
+        ]
+        return sorted(found, key=lambda record: record.at, reverse=True)
+
+    def _behind(self, topic: Topic) -> int:
+        ends = tail.end_offsets(self._settings, topic, _TIMEOUT_S)
+        done = tail.committed_offsets(self._settings, _GROUP, topic, _TIMEOUT_S)
+        return sum(max(0, end - done.get(partition, 0)) for partition, end in ends.items())
+
+
+def _recorded(record: Record) -> Recorded:
+    return Recorded(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key.decode("utf-8", "replace"),
+        value=record.value or b"",
+        at=datetime.fromtimestamp(max(record.timestamp_ms, 0) / 1000, UTC),
+        headers={name: value.decode("utf-8", "replace") for name, value in record.headers},
+    )

@@ -1,0 +1,70 @@
+"""Charts as shapes, ready to be drawn as SVG: the server draws them, so they need no script and follow the theme."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 960, 220
+_LEFT, _BOTTOM, _TOP, _RIGHT = 96, 30, 14, 14
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series: an SVG path, its name and its newest value as text."""
+
+    name: str
+    path: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis: where (in pixels), and what it says."""
+
+    at: float
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Lines over a common axis. `summary` says the same in words."""
+
+    title: str
+    lines: Sequence[Line]
+    y_ticks: Sequence[Tick]
+    x_ticks: Sequence[Tick]
+    summary: str
+
+
+def line_chart(
+    title: str, series: Mapping[str, Sequence[Point]], x_ends: tuple[str, str], unit: str = ""
+) -> Chart | None:
+    """The series over one time axis; None where no series has two points to draw a line between."""
+    drawn = {name: points for name, points in series.items() if len(points) > 1}
+    if not drawn:
+        return None
+    xs = [x for points in drawn.values() for x, _ in points]
+    ys = [y for points in drawn.values() for _, y in points]
+    low, high = min(0.0, *ys), max(0.0, *ys)
+    high = high if high > low else low + 1.0
+    x_of, y_of = _scale(min(xs), max(xs), _LEFT, WIDTH - _RIGHT), _scale(low, high, HEIGHT - _BOTTOM, _TOP)
+    lines = [
+        Line(name, "M" + "L".join(f"{x_of(x):.1f} {y_of(y):.1f}" for x, y in points), f"{number(points[-1][1])}{unit}")
+        for name, points in drawn.items()
+    ]
+    y_ticks = [Tick(y_of(value), number(value)) for value in (low, (low + high) / 2, high)]
+    x_ticks = [Tick(_LEFT, x_ends[0]), Tick(WIDTH - _RIGHT, x_ends[1])]
+    summary = "; ".join(f"{line.name} now {line.last}" for line in lines)
+    return Chart(title, lines, y_ticks, x_ticks, summary)
+
+
+def _scale(low: float, high: float, first: float, last: float) -> Callable[[float], float]:
+    span = (high - low) or 1.0
+    return lambda value: first + (value - low) / span * (last - first)
+
+
+def number(value: float) -> str:
+    """A figure for people: thousands apart, no more digits than say something."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

@@ -1,0 +1,37 @@
+/** The console's behaviour in the browser: live regions, times in the viewer's zone, and what became of one's feedback. */
+import "htmx-ext-sse";
+import "idiomorph/htmx";
+import htmx from "htmx.org";
+import { Idiomorph } from "idiomorph";
+
+// What a person is typing stays when the page around it is brought up to date.
+Idiomorph.defaults.ignoreActiveValue = true;
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+/** Shows each `<time>` in the viewer's zone; the machine's form stays in its attribute. */
+function localTimes(within: ParentNode): void {
+  for (const time of within.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (!Number.isNaN(moment.getTime())) time.textContent = CLOCK.format(moment);
+  }
+}
+
+/** Says whether the page is kept up to date. */
+function connection(state: string): void {
+  const shown = document.getElementById("connection");
+  if (shown && shown.textContent !== state) shown.textContent = state;
+}
+
+document.addEventListener("DOMContentLoaded", () => localTimes(document));
+document.addEventListener("htmx:afterSettle", () => localTimes(document));
+document.addEventListener("htmx:sseMessage", () => localTimes(document));
+document.addEventListener("htmx:sseOpen", () => connection("live"));
+document.addEventListener("htmx:sseError", () => connection("not connected; trying again"));
+
+/** After feedback was sent, its lineage is followed on the same page. */
+document.addEventListener("flywheel-sent", (event) => {
+  const place = document.getElementById("fate");
+  const id = (event as CustomEvent<{ event_id: string }>).detail.event_id;
+  if (place) void htmx.ajax("get", `/feedback/${id}/lineage`, { target: place, swap: "innerHTML" });
+});
