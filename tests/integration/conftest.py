@@ -50,6 +50,7 @@ class World:
     def __init__(self, lake: Lake, spec: ModelSpec) -> None:
         self.lake, self.spec = lake, spec
         self._random = np.random.default_rng(7)
+        self._sent = 0
         lake.ensure_bucket()
         lake.specs.put(spec)
 
@@ -74,7 +75,7 @@ class World:
         rows = pa.table({**self.flights(n, turned=False), "occurred_at": times})
         self.lake.table(self.spec.name, "base").replace(rows.cast(schema.base(self.spec)))
 
-    def corrections(self, n: int = 3000, *, day: int = 30) -> list[str]:
+    def corrections(self, n: int = 3000, *, day: int = 30, user: str | None = None) -> list[str]:
         """Predictions of a world that has turned, each corrected an hour later; their event ids."""
         flights = self.flights(n, turned=True)
         label = flights.pop("label")
@@ -84,6 +85,7 @@ class World:
         event_ids = [str(uuid.uuid4()) for _ in range(n)]
         predicted = self._random.choice(["late", "on_time"], n)
         common = {"prediction_id": prediction_ids, "model_version": ["1"] * n, "variant": ["champion"] * n}
+        common |= {"user_hash": [user] * n}
         common |= {"predicted": predicted, "audited": self._random.random(n) < 0.1}
         self._append("predictions", {**flights, **common, "latency_ms": np.ones(n)}, asked, asked)
         teaching = {"event_id": event_ids, "label": label, "kind": ["correction"] * n, "source": ["test"] * n}
@@ -94,7 +96,9 @@ class World:
         wanted = schema.of(kind, self.spec)
         n = len(occurred)
         given = {**columns, "occurred_at": occurred, "received_at": received}
-        given |= {"event_date": [moment.date() for moment in received]}
+        given |= {"event_date": [moment.date() for moment in received], "kafka_partition": [0] * n}
+        given |= {"kafka_offset": list(range(self._sent, self._sent + n))}
+        self._sent += n
         arrays = [
             pa.array(given[field.name], field.type) if field.name in given else pa.nulls(n, field.type)
             for field in wanted
