@@ -10,6 +10,7 @@ import polars as pl
 from flywheel_schemas.spec import ModelSpec, load_specs
 from lake import Lake, read, schema
 from lake.pins import Pins
+from trainer.adapters import quarantine
 from trainer.domain.errors import CannotTrain, NoSuchModel
 from trainer.domain.training_set import Sources
 
@@ -45,7 +46,8 @@ class LakeDatasets:
     def sources(self, spec: ModelSpec, versions: Mapping[str, int]) -> Sources:
         """The tables at `versions`, with the columns that the present spec has."""
         frames = {kind: self._frame(spec, kind, versions.get(kind)) for kind in KINDS}
-        return Sources(frames["base"], frames["feedback"], frames["predictions"])
+        decided = {event: one.verb for event, one in quarantine.decisions(self._lake.objects, spec.name).items()}
+        return Sources(frames["base"], frames["feedback"], frames["predictions"], decided)
 
     def golden(self, spec: ModelSpec) -> pl.DataFrame | None:
         """The golden rows that `flywheel model add` stored beside the data."""
@@ -67,6 +69,12 @@ class LakeDatasets:
         """The training set of that digest, or None."""
         rows = Pins(self._lake, model).rows(digest)
         return None if rows is None else read.collect(rows, digest)
+
+    def note_held(self, model: str, held: pl.DataFrame) -> None:
+        """Write which rows the newest training left out."""
+        content = BytesIO()
+        held.write_parquet(content)
+        self._lake.objects.put(quarantine.held_key(model), content.getvalue())
 
     def note_version(self, model: str, version: str, note: Mapping[str, Any]) -> None:
         """Write `{model}/_flywheel/versions/{version}.json`, unless it is there."""

@@ -17,6 +17,7 @@ from flywheel_schemas.topics import FEEDBACK_EVENTS
 from kafka_runtime import cloud_events
 from kafka_runtime.publisher import Publisher
 from lake import Lake, read
+from lake.objects import Objects
 from trainer.application.quarantine import HeldEvents
 from trainer.domain.quarantine import Decision, Held
 
@@ -34,9 +35,9 @@ class LakeQuarantine(HeldEvents):
 
     @override
     def all(self, model: str) -> list[Held]:
-        decisions = self.decisions(model)
+        decided_on = decisions(self._lake.objects, model)
         found = {held.event_id: held for held in (*self._at_training(model), *self._on_arrival(model, None))}
-        decided = (_with(held, decisions.get(event_id)) for event_id, held in found.items())
+        decided = (_with(held, decided_on.get(event_id)) for event_id, held in found.items())
         return sorted(decided, key=lambda held: (held.received_at, held.event_id), reverse=True)
 
     @override
@@ -44,13 +45,13 @@ class LakeQuarantine(HeldEvents):
         found = self._on_arrival(model, event_id) or [
             held for held in self._at_training(model) if held.event_id == event_id
         ]
-        return _with(found[0], self._decision(model, event_id)) if found else None
+        return _with(found[0], _decision(self._lake.objects, model, event_id)) if found else None
 
     @override
     def decide(self, model: str, event_id: str, decision: Decision) -> Decision:
         said = {"verb": decision.verb, "who": decision.who, "at": decision.at.isoformat(), "why": decision.why}
         self._lake.objects.put_if_absent(_decision_key(model, event_id), json.dumps(said).encode())
-        return self._decision(model, event_id) or decision
+        return _decision(self._lake.objects, model, event_id) or decision
 
     @override
     def misfit(self, model: str, held: Held) -> str | None:
@@ -73,20 +74,6 @@ class LakeQuarantine(HeldEvents):
         marked = [*headers, (RELEASED_BY, who.encode())]
         self._publisher.send_and_wait(FEEDBACK_EVENTS, event_id.encode(), event.encode(), marked)
 
-    def decisions(self, model: str) -> dict[str, Decision]:
-        """Every decision about events of the model."""
-        prefix = _decision_key(model, "")[: -len(".json")]
-        ids = [key.removeprefix(prefix).removesuffix(".json") for key in self._lake.objects.list(prefix)]
-        found = {event_id: self._decision(model, event_id) for event_id in ids}
-        return {event_id: decision for event_id, decision in found.items() if decision}
-
-    def _decision(self, model: str, event_id: str) -> Decision | None:
-        raw = self._lake.objects.get(_decision_key(model, event_id))
-        if raw is None:
-            return None
-        said = json.loads(raw)
-        return Decision(said["verb"], said["who"], datetime.fromisoformat(said["at"]), said["why"])
-
     def _on_arrival(self, model: str, event_id: str | None) -> list[Held]:
         table = self._lake.table(model, "quarantine")
         if not table.exists():
@@ -100,6 +87,22 @@ class LakeQuarantine(HeldEvents):
     def _at_training(self, model: str) -> list[Held]:
         raw = self._lake.objects.get(held_key(model))
         return [] if raw is None else [_held(row, "training") for row in pl.read_parquet(BytesIO(raw)).to_dicts()]
+
+
+def decisions(objects: Objects, model: str) -> dict[str, Decision]:
+    """Every decision about events of the model."""
+    prefix = _decision_key(model, "")[: -len(".json")]
+    ids = [key.removeprefix(prefix).removesuffix(".json") for key in objects.list(prefix)]
+    found = {event_id: _decision(objects, model, event_id) for event_id in ids}
+    return {event_id: decision for event_id, decision in found.items() if decision}
+
+
+def _decision(objects: Objects, model: str, event_id: str) -> Decision | None:
+    raw = objects.get(_decision_key(model, event_id))
+    if raw is None:
+        return None
+    said = json.loads(raw)
+    return Decision(said["verb"], said["who"], datetime.fromisoformat(said["at"]), said["why"])
 
 
 def held_key(model: str) -> str:

@@ -69,6 +69,9 @@ class Datasets(Protocol):
     def kept(self, model: str, digest: str) -> pl.DataFrame | None:
         """The training set of that digest, or None."""
 
+    def note_held(self, model: str, held: pl.DataFrame) -> None:
+        """Say which rows the newest training left out, and why."""
+
     def note_version(self, model: str, version: str, note: Mapping[str, Any]) -> None:
         """Say, beside the data, what a registered version was trained on; the first note stays."""
 

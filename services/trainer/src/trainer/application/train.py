@@ -215,6 +215,7 @@ class Train:
             training_set = sets.build(sources, spec, known)
             digest = training_set_hash(training_set.rows, spec)
             uri = self._shop.datasets.keep(model, digest, training_set.rows)
+            self._shop.datasets.note_held(model, training_set.held)
             _ROWS.labels(model).set(training_set.rows.height)
         if champion and request.trigger is None and champion.training_set_hash == digest:
             return champion

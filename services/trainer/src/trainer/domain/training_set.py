@@ -1,12 +1,12 @@
 """The rows a model learns from: base and feedback, in the order of time, each with its weight."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from flywheel_schemas.spec import ModelSpec
-from trainer.domain import caps, evidence_weights, resolution
+from trainer.domain import caps, evidence_weights, resolution, suspicion
 from trainer.domain.errors import CannotTrain
 
 # The leading underscore keeps them apart from features, whose names begin with a letter.
@@ -15,19 +15,27 @@ PINNED = ("event_id", "label", "_weight", "occurred_at", "_origin", "kind", "_sp
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The pinned tables; columns as in the lake. Without rows a frame is empty, never absent."""
+    """The pinned tables; columns as in the lake. Without rows a frame is empty, never absent.
+
+    `decisions` maps ids of events that were kept apart to what a person decided: released or dropped.
+    """
 
     base: pl.DataFrame
     feedback: pl.DataFrame
     predictions: pl.DataFrame
+    decisions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """`rows` holds the features of the spec and the columns of PINNED, oldest first; `split` is train or holdout."""
+    """`rows` holds the features of the spec and the columns of PINNED, oldest first; `split` is train or holdout.
+
+    `held` are the answers that were left out, and why.
+    """
 
     rows: pl.DataFrame
     notes: Mapping[str, float | str]
+    held: pl.DataFrame = field(default_factory=suspicion.HELD.to_frame)
 
     @property
     def holdout(self) -> pl.DataFrame:
@@ -46,9 +54,9 @@ def build(sources: Sources, spec: ModelSpec, known_events: frozenset[str] | None
 
     Raises CannotTrain where there are not rows enough for training and holdout.
     """
-    feedback, notes = _taught(sources, spec)
+    feedback, held, notes = _taught(sources, spec)
     weights = evidence_weights.weigh(feedback, sources.predictions, spec)
-    feedback = feedback.with_columns(pl.Series("_weight", weights.values, dtype=pl.Float64))
+    feedback = feedback.with_columns(pl.Series("_weight", weights.values, dtype=pl.Float64) * pl.col("_trust"))
     base = _base_rows(sources.base, spec)
     feedback = caps.cap_users(feedback, spec.feedback.max_share_per_user, other_weight=float(base.height))
     merged = pl.concat([base, feedback.select(base.columns)], how="vertical")
@@ -58,7 +66,7 @@ def build(sources: Sources, spec: ModelSpec, known_events: frozenset[str] | None
         raise CannotTrain(
             f"{rows.height} rows are too few for training and holdout; give a base dataset or more feedback"
         )
-    return TrainingSet(rows, {**notes, "audits": weights.audits, "weights": weights.note})
+    return TrainingSet(rows, {**notes, "audits": weights.audits, "weights": weights.note}, held)
 
 
 def split(rows: pl.DataFrame, share: float, known_events: frozenset[str] | None) -> pl.DataFrame:
@@ -85,24 +93,32 @@ def unseen(known_events: frozenset[str]) -> pl.Expr:
     return (pl.col("_origin") == "feedback") & ~pl.col("event_id").is_in(sorted(known_events))
 
 
-def _taught(sources: Sources, spec: ModelSpec) -> tuple[pl.DataFrame, dict[str, float | str]]:
-    """Resolved feedback with features, and how many rows fell by the way."""
+def _taught(sources: Sources, spec: ModelSpec) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, float | str]]:
+    """Resolved feedback with features, what was left out as suspicious, and how many rows fell by the way."""
     words = resolution.labelled(sources.feedback)
     predictions = sources.predictions.unique("prediction_id", keep="first", maintain_order=True)
     words = _with_prediction(words, predictions, spec)
     words = words.filter(pl.col("label").is_in(list(spec.classes)) if spec.classes else pl.col("label").is_finite())
-    resolved = resolution.resolve(words)
     has_features = pl.any_horizontal(pl.col(list(spec.feature_names)).is_not_null())
+    screened = suspicion.screen(words.filter(has_features), sources.base, spec, sources.decisions)
+    rest = words.filter(~has_features).with_columns(pl.lit(1.0).alias("_trust"))
+    resolved = resolution.resolve(pl.concat([screened.words, rest]))
     complete = resolved.filter(has_features)
     notes: dict[str, float | str] = {
         "feedback_rows": sources.feedback.height,
         "labelled_rows": words.height,
         "resolved_rows": resolved.height,
+        "held_rows": screened.held.height,
+        "doubted_rows": screened.words.filter(pl.col("_trust") < 0.5).height,
         "without_features": resolved.height - complete.height,
     }
-    return complete.with_columns(
-        pl.lit("feedback").alias("_origin"), pl.col("_said_at").alias("occurred_at"), pl.lit(1.0).alias("_weight")
-    ), notes
+    return (
+        complete.with_columns(
+            pl.lit("feedback").alias("_origin"), pl.col("_said_at").alias("occurred_at"), pl.lit(1.0).alias("_weight")
+        ),
+        screened.held,
+        notes,
+    )
 
 
 def _with_prediction(words: pl.DataFrame, predictions: pl.DataFrame, spec: ModelSpec) -> pl.DataFrame:

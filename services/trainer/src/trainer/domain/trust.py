@@ -14,6 +14,8 @@ _PRIOR_LIARS, _PRIOR_USERS = 0.5, 50.0
 # Answers of one user resemble each other (one airport, one storm), so each counts for less than if independent.
 _TEMPER = 0.5
 _LARGEST_STEP = 2.0
+# Where more users than this seem to lie, it is the world that has changed since the base data, not they.
+_MOST_LIARS = 1.0 / 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ def doubt(words: Words) -> np.ndarray:
     """Per answer the probability that its user says something else than the truth; 0 for unknown users.
 
     People speak up more about wrong answers, so within each cell the expectation is first shifted to the share of
-    labels that is (by present belief) true there (Saerens et al. 2002). Deterministic; the order of rows is no matter.
+    labels that is (by present belief) true there (Saerens et al. 2002). Where a third of the users and
+    more contradict the expectation, nobody is doubted: then it is out of date. The order of rows is no matter.
     """
     known = words.user >= 0
     believed = np.zeros(len(words.said))
@@ -49,7 +52,7 @@ def doubt(words: Words) -> np.ndarray:
         share = float((per_user[spoke].sum() + _PRIOR_LIARS) / (spoke.sum() + _PRIOR_USERS))
         share = min(max(share, 1e-4), 0.45)
         believed = np.where(known, per_user[np.maximum(words.user, 0)], 0.0)
-    return believed
+    return believed if share <= _MOST_LIARS else np.zeros(len(words.said))
 
 
 def factors(doubts: np.ndarray) -> np.ndarray:
@@ -72,7 +75,8 @@ def _shifted(words: Words, believed: np.ndarray) -> np.ndarray:
     # Each user counts once, or a burst of one user's answers would become the expectation itself.
     known = words.user >= 0
     spoken = np.bincount(words.user[known])
-    votes = np.where(known, 1.0 / spoken[np.where(known, words.user, 0)] if known.any() else 1.0, 1.0)
+    votes = np.ones(len(known))
+    votes[known] = 1.0 / spoken[words.user[known]]
     truth = np.repeat((believed / (k - 1))[:, None], k, axis=1)
     truth[np.arange(n), words.said] = 1.0 - believed
     for cell in np.unique(words.cell):
