@@ -26,6 +26,7 @@ from urllib.request import urlopen
 
 import lightgbm
 import numpy as np
+import psutil
 
 from benchmarks.load import Load, Outcome, measure
 from benchmarks.results import Row
@@ -42,7 +43,7 @@ _PINS = ("mlserver==1.7.1", "mlserver-lightgbm==1.7.1", f"lightgbm=={lightgbm.__
 _HELLO = str(Path(__file__).with_name("ingest_references.py"))
 _FEATURES = tuple(f"f{number}" for number in range(15))
 _CONNECTIONS, _ROUNDS, _SECONDS = 32, 3, 3.0
-_SWAPS, _SWAP_ROUND_S = 200, 15.0
+_SWAPS, _SETTLED_AFTER, _SWAP_ROUND_S = 200, 20, 15.0
 _NAME = f"bench-{uuid.uuid4().hex[:8]}"
 
 
@@ -69,15 +70,26 @@ class _Versions:
         self.publisher.publish(MODEL_UPDATED, _NAME, event)
 
 
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """The running service."""
+
+    url: str
+    pid: int
+
+    def memory_mb(self) -> float:
+        return float(psutil.Process(self.pid).memory_info().rss) / 1e6
+
+
 def run(env: Mapping[str, str]) -> list[Row]:
-    """Four rows, in about three minutes (the first time, MLServer is installed into `.flywheel/bench`)."""
+    """Five rows, in about three minutes (the first time, MLServer is installed into `.flywheel/bench`)."""
     full = {**os.environ, **env, "FEEDBACK_TOKEN_KEY": env.get("FEEDBACK_TOKEN_KEY", "benchmark-benchmark")}
     python = _mlserver_python()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         texts = [_train(seed) for seed in (1, 2)]
         versions = _register(full, texts)
-        ours = stack.enter_context(_inference(full, home))
+        ours, pid = stack.enter_context(_inference(full, home))
         versions.announce(versions.pair[0])
         _until(lambda: _champion(ours) == versions.pair[0].version)
         addresses = {
@@ -86,7 +98,7 @@ def run(env: Mapping[str, str]) -> list[Row]:
             "hello": stack.enter_context(_hello(full)),
         }
         rows = [_predict(count, addresses) for count in (1, 100)]
-        return rows + _swaps(addresses["inference"], ours, versions)
+        return rows + _swaps(addresses["inference"], _Service(ours, pid), versions)
 
 
 def _predict(count: int, addresses: Mapping[str, str]) -> Row:
@@ -114,9 +126,10 @@ def _predict(count: int, addresses: Mapping[str, str]) -> Row:
     )
 
 
-def _swaps(url: str, service: str, versions: _Versions) -> list[Row]:
+def _swaps(url: str, service: _Service, versions: _Versions) -> list[Row]:
     load = Load(url, list(_our_bodies(1)), connections=_CONNECTIONS, seconds=_SWAP_ROUND_S)
-    calm = measure(load)
+    calm = [measure(load)]
+    memory_mb: dict[int, float] = {}
     outcomes: list[Outcome] = []
     swaps = 0
     while swaps < _SWAPS:
@@ -125,10 +138,15 @@ def _swaps(url: str, service: str, versions: _Versions) -> list[Row]:
         while measuring.is_alive() and swaps < _SWAPS:
             version = versions.pair[(swaps + 1) % 2]
             versions.announce(version)
-            _until(lambda wanted=version.version: _champion(service) == wanted)
+            _until(lambda wanted=version.version: _champion(service.url) == wanted)
             swaps += 1
+            if swaps in (_SETTLED_AFTER, _SWAPS):
+                memory_mb[swaps] = service.memory_mb()
         measuring.join()
+    calm.append(measure(load))
     p99 = statistics.median(each.p99_ms for each in outcomes)
+    calm_p99 = statistics.mean(each.p99_ms for each in calm)
+    calm_rate = statistics.mean(each.per_second for each in calm)
     requests = sum(each.requests for each in outcomes)
     return [
         Row(
@@ -142,10 +160,19 @@ def _swaps(url: str, service: str, versions: _Versions) -> list[Row]:
             "bench.swap.p99",
             value=round(p99, 2),
             unit="ms",
-            reference=round(calm.p99_ms, 2),
-            ratio=round(p99 / calm.p99_ms, 2),
+            reference=round(calm_p99, 2),
+            ratio=round(p99 / calm_p99, 2),
             n=requests,
-            note=f"reference: the same load without swaps ({calm.per_second:.0f} requests/s)",
+            note=f"reference: the same load without swaps, before and after ({calm_rate:.0f} requests/s)",
+        ),
+        Row(
+            "bench.swap.memory",
+            value=round(memory_mb[_SWAPS], 1),
+            unit="MB",
+            reference=round(memory_mb[_SETTLED_AFTER], 1),
+            ratio=round(memory_mb[_SWAPS] / memory_mb[_SETTLED_AFTER], 3),
+            n=_SWAPS,
+            note=f"resident memory after swap {_SWAPS}; reference: after swap {_SETTLED_AFTER}; each swap loads anew",
         ),
     ]
 
@@ -229,7 +256,7 @@ def _mlserver(python: Path, folder: Path, text: str) -> Iterator[str]:
 
 
 @contextmanager
-def _inference(env: Mapping[str, str], home: Path) -> Iterator[str]:
+def _inference(env: Mapping[str, str], home: Path) -> Iterator[tuple[str, int]]:
     port = _free_port()
     own = {
         "INFERENCE_PORT": str(port),
@@ -238,10 +265,12 @@ def _inference(env: Mapping[str, str], home: Path) -> Iterator[str]:
         "INFERENCE_SPOOL_DIR": str(home / "spool"),
         "API_KEYS_FILE": "",
         "LOG_LEVEL": "WARNING",
+        # Nothing that does not serve stays in memory, so that each swap loads its version anew.
+        "INFERENCE_MEMORY_BYTES": "0",
     }
     ready = f"http://127.0.0.1:{port}/healthz"
-    with _process([sys.executable, "-m", "inference"], {**env, **own}, ready, home / "inference.log"):
-        yield f"http://127.0.0.1:{port}"
+    with _process([sys.executable, "-m", "inference"], {**env, **own}, ready, home / "inference.log") as pid:
+        yield f"http://127.0.0.1:{port}", pid
 
 
 @contextmanager
@@ -253,14 +282,14 @@ def _hello(env: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextmanager
-def _process(command: list[str], env: Mapping[str, str], ready: str, log: Path) -> Iterator[None]:
+def _process(command: list[str], env: Mapping[str, str], ready: str, log: Path) -> Iterator[int]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=dict(env), stdout=output, stderr=output)
     try:
         _until(lambda: process.poll() is not None or _answers(ready))
         if process.poll() is not None:
             raise RuntimeError(f"{command[0]} ended at once: {log.read_text()[-2000:]}")
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(30)

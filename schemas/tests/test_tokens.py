@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flywheel_schemas.tokens import FeedbackToken, TokenError, TokenKeys, audit_drawn
+from flywheel_schemas.tokens import FeedbackToken, TokenError, TokenKeys, audit_drawn, audits_drawn
 
 SECRET = "0123456789abcdef"
 KEYS = TokenKeys(SECRET)
@@ -146,3 +146,9 @@ def test_the_audit_draw_follows_the_share_and_can_be_checked(percent: float) -> 
     ]
     assert drawn == expected
     assert abs(sum(drawn) / len(drawn) * 100 - percent) < 3.0
+
+
+@given(st.lists(st.uuids()), st.floats(0.0, 100.0) | st.sampled_from([0.0, 2.0, 100.0]))
+def test_draws_of_many_are_the_draws_of_each(ids: list[UUID], percent: float) -> None:
+    texts = [str(one_id) for one_id in ids]
+    assert audits_drawn(texts, percent) == [audit_drawn(text, percent) for text in texts]

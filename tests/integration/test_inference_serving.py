@@ -12,6 +12,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -441,3 +442,18 @@ def predictions_by_partition(kafka: str, model: str) -> list[list[str]]:
         return list(found.values())
     finally:
         consumer.close()
+
+
+def test_beyond_capacity_some_are_refused_at_once_and_nobody_waits_long(stack: Any, replica: Replica) -> None:
+    workshop = Workshop(stack.env)
+    workshop.promote(workshop.register())
+    replica.ready(workshop.name, INFERENCE_MAX_CONCURRENT="4")
+    body = {"instances": [{"carrier": "UA", "distance": 5.0}] * 800}
+    with ThreadPoolExecutor(24) as pool, httpx.Client(timeout=20.0, limits=httpx.Limits(max_connections=24)) as client:
+        url = f"{replica.url}/v1/models/{workshop.name}/predict"
+        replies = list(pool.map(lambda _: client.post(url, json=body), range(60)))
+    statuses = {reply.status_code for reply in replies}
+    assert statuses == {200, 503}
+    assert {reply.headers["retry-after"] for reply in replies if reply.status_code == 503} == {"1"}
+    assert replica.metric("overload_total") == sum(reply.status_code == 503 for reply in replies)
+    assert replica.predict(workshop.name, {"carrier": "AA"}).status_code == 200

@@ -8,6 +8,8 @@ import binascii
 import hashlib
 import hmac
 import json
+import math
+from collections.abc import Iterable
 
 import msgspec
 
@@ -133,6 +135,17 @@ def _url_safe(raw: bytes) -> bytes:
 
 def _b64(raw: bytes) -> bytes:
     return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=")
+
+
+def audits_drawn(prediction_ids: Iterable[str], audit_percent: float) -> list[bool]:
+    """`audit_drawn` for each."""
+    sha256 = hashlib.sha256
+    # A draw is below the limit exactly when it is below the next whole number, as 8 bytes in order.
+    limit = math.ceil(audit_percent / 100.0 * 2.0**64)
+    if limit >= 2**64:
+        return [True for _ in prediction_ids]
+    below = limit.to_bytes(8, "big")
+    return [sha256(one_id.encode()).digest()[:8] < below for one_id in prediction_ids]
 
 
 def audit_drawn(prediction_id: str, audit_percent: float) -> bool:

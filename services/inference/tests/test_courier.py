@@ -240,6 +240,21 @@ def test_a_request_of_many_rows_is_sent_a_slice_at_a_time(tmp_path: Path) -> Non
     assert broker.log == [str(n) for n in range(250)]
 
 
+def test_sending_keeps_up_where_requests_bring_more_rows_than_a_slice(tmp_path: Path) -> None:
+    broker, counts = Broker(), Counts()
+    courier = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts, queue_rows=20_000)
+    courier.start()
+    until(lambda: courier.problem is None)
+    for turn in range(60):
+        for request in range(10):
+            courier.offer(answered(*[f"{turn}-{request}-{n}" for n in range(100)]))
+        sent = len(broker.log)
+        until(lambda sent=sent: courier.send_some() or len(broker.log) > sent)  # the courier's thread may have its turn
+    courier.close()
+    assert counts.lost == {}
+    assert len(broker.log) == 60_000
+
+
 def test_offers_from_many_threads_are_all_kept(tmp_path: Path) -> None:
     broker, counts = Broker(), Counts()
     courier = Courier(broker, broker.prepare, Spool(tmp_path, 1_000_000), counts)

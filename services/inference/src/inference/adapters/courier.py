@@ -8,59 +8,21 @@ thread does what blocks: it connects, spools and replays.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, Protocol
 
-from flywheel_schemas.topics import PREDICTIONS
+from inference.adapters.in_flight import Counts, InFlight, Sends
 from inference.adapters.prediction_events import records
 from inference.adapters.spool import Record, Spool, SpoolFull
 from inference.application.ports import Answered
-from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, RecordRefused
+from kafka_runtime.errors import KafkaRuntimeError
 from telemetry import logging
 
 log = logging.get(__name__)
 _CHUNK = 1000
-_SLICE = 100
+_SLICE, _LARGEST_SLICE, _KEEP_UP = 100, 5000, 8
 _LOOK_S = 0.02
 _RETRY_S = 1.0
-
-
-class Sends(Protocol):
-    """What of kafka_runtime.publisher.Publisher is used here."""
-
-    def send_raw(
-        self,
-        topic: Any,
-        key: bytes,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]],
-        on_delivery: Callable[[Any, Any], None] | None = None,
-    ) -> None:
-        """Hand over one record."""
-
-    def poll(self, timeout_s: float = 0.0) -> int:
-        """Serve delivery reports."""
-
-    def flush(self, timeout_s: float) -> int:
-        """Wait for all; how many are left."""
-
-    def failure(self, topic: Any, error: Any) -> KafkaRuntimeError:
-        """A delivery report's error as ours."""
-
-
-class Counts(Protocol):
-    """What the courier counts."""
-
-    def published(self, rows: int) -> None:
-        """Acknowledged by Kafka."""
-
-    def dropped(self, rows: int, reason: str) -> None:
-        """Lost: queue_full, spool_full, spool_failed or refused."""
-
-    def spooled(self, rows: int, bytes_on_disk: int) -> None:
-        """Kept on disk; how large the spool is now."""
 
 
 class Courier:
@@ -83,7 +45,7 @@ class Courier:
 
         `flush_s` is longer than it takes Kafka's client to give a record up.
         """
-        self._kafka = kafka
+        self._in_flight = InFlight(kafka, counts)
         self._prepare = prepare
         self._spool = spool
         self._counts = counts
@@ -92,9 +54,6 @@ class Courier:
         self._queue: deque[Answered] = deque()
         self._begun: Iterator[Record] = iter(())
         self._queued_rows = 0
-        self._unacknowledged: dict[int, Record] = {}
-        self._sent = self._acknowledged = 0
-        self._failed: str | None = "not connected yet"
         self._try_again_at = 0.0
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -104,7 +63,7 @@ class Courier:
     @property
     def problem(self) -> str | None:
         """Why predictions are being spooled; None while Kafka takes them."""
-        return self._failed
+        return self._in_flight.problem
 
     def start(self) -> None:
         """Begin."""
@@ -129,16 +88,17 @@ class Courier:
 
     def send_some(self) -> bool:
         """Send a slice of what waits, take delivery reports; True when more waits. For the event loop: never blocks."""
-        if self._failed is not None or not self._turn.acquire(blocking=False):
+        if self.problem is not None or not self._turn.acquire(blocking=False):
             return False
         try:
             if self._spool.empty:
-                self._send(self._next_records(_SLICE))
-                self._kafka.poll(0.0)
-                self._count_acknowledged()
+                # A fixed slice falls behind where requests bring more rows than it sends, until the queue is full.
+                count = min(max(_SLICE, self._queued_rows // _KEEP_UP), _LARGEST_SLICE)
+                self._in_flight.send(self._next_records(count))
+                self._in_flight.poll()
         finally:
             self._turn.release()
-        return bool(self._queue) and self._failed is None
+        return bool(self._queue) and self.problem is None
 
     def _run(self) -> None:
         while not self._stopping.wait(_LOOK_S):
@@ -153,26 +113,25 @@ class Courier:
 
     def _mend(self) -> None:
         """One step back to where the event loop can send."""
-        if self._failed is None and self._spool.empty:
+        if self.problem is None and self._spool.empty:
             return
-        if self._unacknowledged:
+        if self._in_flight.any:
             self._fall_back()
-        if self._failed is not None:
+        if self.problem is not None:
             self._recover()
         self._to_spool(self._next_records(_CHUNK))
-        if self._failed is None:
+        if self.problem is None:
             self._replay()
 
     def _finish(self) -> None:
         """Send what waits, or spool it."""
         while waiting := self._next_records(_CHUNK):
-            if self._failed is None and self._spool.empty:
-                self._send(waiting)
+            if self.problem is None and self._spool.empty:
+                self._in_flight.send(waiting)
             else:
                 self._fall_back()
                 self._to_spool(waiting)
         self._fall_back()
-        self._count_acknowledged()
 
     def _next_records(self, count: int) -> list[Record]:
         found = list(islice(self._begun, count))
@@ -184,50 +143,11 @@ class Courier:
             found.extend(islice(self._begun, count - len(found)))
         return found
 
-    def _send(self, waiting: Iterable[Record]) -> None:
-        for record in waiting:
-            number = self._sent = self._sent + 1
-            self._unacknowledged[number] = record
-            if self._failed is None:
-                self._hand_over(number, record)
-
-    def _hand_over(self, number: int, record: Record) -> None:
-        report = partial(self._delivered, number)
-        try:
-            self._kafka.send_raw(PREDICTIONS, record.key, record.value, record.headers, report)
-        except BrokerUnavailable as exc:  # the client's own queue is full
-            self._failed = str(exc)
-        except RecordRefused as exc:
-            self._refuse(number, exc)
-
-    def _delivered(self, number: int, error: Any, _: Any) -> None:
-        if error is None:
-            self._unacknowledged.pop(number, None)
-            self._acknowledged += 1
-            return
-        failure = self._kafka.failure(PREDICTIONS, error)
-        if isinstance(failure, RecordRefused):
-            self._refuse(number, failure)
-        else:
-            self._failed = str(failure)
-
-    def _count_acknowledged(self) -> None:
-        if self._acknowledged:
-            self._counts.published(self._acknowledged)
-            self._acknowledged = 0
-
-    def _refuse(self, number: int, why: RecordRefused) -> None:
-        self._unacknowledged.pop(number, None)
-        self._counts.dropped(1, "refused")
-        log.error("prediction_refused", reason=str(why))
-
     def _fall_back(self) -> None:
         """Every record that is with Kafka's client comes to an end; those that failed go to disk in their order."""
-        self._kafka.flush(self._flush_s)
-        failed = [self._unacknowledged[number] for number in sorted(self._unacknowledged)]
-        self._unacknowledged.clear()
-        if failed:
-            log.warning("predictions_spooled", reason=self._failed, records=len(failed))
+        self._in_flight.settle(self._flush_s)
+        if failed := self._in_flight.take_back():
+            log.warning("predictions_spooled", reason=self.problem, records=len(failed))
             self._to_spool(failed)
             self._try_again_at = time.monotonic() + _RETRY_S
 
@@ -237,21 +157,19 @@ class Courier:
         try:
             self._prepare()
         except KafkaRuntimeError as exc:
-            self._failed = str(exc)
+            self._in_flight.problem = str(exc)
             self._try_again_at = time.monotonic() + _RETRY_S
         else:
-            self._failed = None
+            self._in_flight.problem = None
             log.info("predictions_flow", spooled_bytes=self._spool.bytes)
 
     def _replay(self) -> None:
         """Send the first records of the spool, and remove them once all are acknowledged."""
         waiting = self._spool.peek(_CHUNK)
-        self._send(waiting)
-        self._kafka.flush(self._flush_s)
-        self._count_acknowledged()
-        if self._unacknowledged:
-            self._failed = self._failed or "no acknowledgement in time"
-            self._unacknowledged.clear()  # they are still on disk
+        self._in_flight.send(waiting)
+        self._in_flight.settle(self._flush_s)
+        if self._in_flight.take_back():  # they are still on disk
+            self._in_flight.problem = self.problem or "no acknowledgement in time"
             self._try_again_at = time.monotonic() + _RETRY_S
             return
         if waiting:
