@@ -10,11 +10,11 @@ from rich.console import Console
 from benchmarks import results
 from flywheel_local.stack import Stack
 
-PARTS = ("ingest", "processor", "inference")
+PARTS = ("ingest", "processor", "lake", "inference")
 
 
 def main() -> None:
-    """Runs the parts that were named, or all; each takes one to three minutes."""
+    """Runs the parts that were named, or all; each takes one to three minutes, the lake ten."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", default=[], metavar="PART", help=f"any of: {', '.join(PARTS)}")
     wanted = parser.parse_args().parts or list(PARTS)

@@ -6,6 +6,7 @@ import pytest
 
 from lake import read, rollback, schema, versions
 from lake.append import append_once
+from lake.erasures import Erasure
 from lake.errors import VersionGone
 from lake.locks import hold
 from lake.rollback import ROLLED_BACK, asked
@@ -101,6 +102,17 @@ def test_what_a_crash_left_is_finished_or_given_up(lake, table, rows, restored):
     assert one.state == ("done" if restored else "abandoned")
     assert offsets(lake) == (list(range(5)) if restored else list(range(10)))
     assert offsets(lake, "quarantine") == ([5, 6, 7, 8, 9] if restored else [])
+
+
+def test_erasures_are_carried_out_again_on_what_was_restored(lake, table, rows):
+    version = append_once(table, rows(0, 4), "feedback-events/0", 4).version
+    now = datetime.now(UTC)
+    stone = lake.erasures.ask("a user's hash", uuid.uuid4(), now, "ana")
+    lake.erasures.note(Erasure(stone.erasure_id, now, "ana", completed_at=now))
+    append_once(table, rows(5, 9), "feedback-events/0", 9)
+    assert lake.erasures.pending() == []
+    rollback.rollback(lake, "fruit", wanted(lake, version))
+    assert [one.erasure_id for one in lake.erasures.pending()] == [stone.erasure_id]
 
 
 def test_the_log_says_what_the_rollback_was(lake, table, rows):

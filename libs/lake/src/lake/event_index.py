@@ -95,8 +95,8 @@ class EventIndex:
     def _rows(self, opened: DeltaTable, uris: list[str], since: int) -> pl.DataFrame:
         frame = read.files(self._table, opened, uris, path_column="_path").select(*COLUMNS, "_path")
         rows = read.collect(frame, self._table.uri)
-        first_held = self._first_held(range(since + 1, int(opened.version()) + 1))
-        versions = {path: first_held.get(_name(path)) for path in rows["_path"].unique()}
+        held = self.first_held(range(since + 1, int(opened.version()) + 1))
+        versions = {path: held.get(_name(path)) for path in rows["_path"].unique()}
         version = (
             pl.col("_path").replace_strict(versions, return_dtype=pl.Int64) if versions else pl.lit(None, pl.Int64)
         )
@@ -115,7 +115,7 @@ class EventIndex:
         every = pl.concat(parts).sort("event_id", "dataset_version", nulls_last=True)
         return tuple(kept), every.unique("event_id", keep="first", maintain_order=True)
 
-    def _first_held(self, versions: Sequence[int]) -> dict[str, int]:
+    def first_held(self, versions: Sequence[int]) -> dict[str, int]:
         """By name of each file that brought rows, the commit that did, as far as the log still knows."""
         with ThreadPoolExecutor(_READERS) as pool:
             commits = list(pool.map(self._actions, versions))

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from functools import cache
+from typing import Literal
 
-import polars as pl
-
-from lake import read, versions
+from lake import versions
 from lake.erasures import ERASED
 from lake.lake import Lake
+from lake.lookup import TableLookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,44 +28,48 @@ class EventLocation:
     prediction_id: str | None = None
 
 
+class Events:
+    """Finds events; keep one for long, since it remembers what it has seen of the tables."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._lookup = cache(self._opened)
+
+    def find(self, event_id: str, models: Iterable[str]) -> EventLocation | None:
+        """The event in the dataset or the quarantine of one of `models`, or None."""
+        for model in models:
+            if found := self._in_feedback(model, event_id) or self._in_quarantine(model, event_id):
+                return found
+        return None
+
+    def _in_feedback(self, model: str, event_id: str) -> EventLocation | None:
+        row = self._lookup(model, "feedback").find(event_id)
+        if row is None:
+            return None
+        version = row.pop("dataset_version")
+        if self._lake.erasures.tombstones().covering(row.pop("user_hash"), row["received_at"]):
+            row |= {"reason": ERASED, "model_version": None, "prediction_id": None}
+            return EventLocation(event_id=event_id, model=model, status="erased", dataset_version=None, **row)
+        if version is None:
+            version = _first_version(self._lake, model, row["kafka_partition"], row["kafka_offset"])
+        return EventLocation(event_id=event_id, model=model, status="stored", dataset_version=version, **row)
+
+    def _in_quarantine(self, model: str, event_id: str) -> EventLocation | None:
+        row = self._lookup(model, "quarantine").find(event_id)
+        if row is None:
+            return None
+        del row["dataset_version"]
+        status: Literal["quarantined", "erased"] = "erased" if row["reason"] == ERASED else "quarantined"
+        return EventLocation(event_id=event_id, model=model, status=status, dataset_version=None, **row)
+
+    def _opened(self, model: str, kind: Literal["feedback", "quarantine"]) -> TableLookup:
+        more = ("model_version", "prediction_id", "user_hash") if kind == "feedback" else ("reason",)
+        return TableLookup(self._lake, model, kind, ("received_at", *more))
+
+
 def find_event(lake: Lake, event_id: str, models: Iterable[str]) -> EventLocation | None:
-    """The event in the dataset or the quarantine of one of `models`, or None. Reads one column of the tables."""
-    for model in models:
-        if found := _in_feedback(lake, model, event_id) or _in_quarantine(lake, model, event_id):
-            return found
-    return None
-
-
-def _in_feedback(lake: Lake, model: str, event_id: str) -> EventLocation | None:
-    columns = ("model_version", "prediction_id", "user_hash")
-    row = _row(lake, model, "feedback", event_id, columns)
-    if row is None:
-        return None
-    if lake.erasures.tombstones().covering(row.pop("user_hash"), row["received_at"]):
-        row |= {"reason": ERASED, "model_version": None, "prediction_id": None}
-        return EventLocation(event_id=event_id, model=model, status="erased", dataset_version=None, **row)
-    version = _first_version(lake, model, row["kafka_partition"], row["kafka_offset"])
-    return EventLocation(event_id=event_id, model=model, status="stored", dataset_version=version, **row)
-
-
-def _in_quarantine(lake: Lake, model: str, event_id: str) -> EventLocation | None:
-    row = _row(lake, model, "quarantine", event_id, ("reason",))
-    if row is None:
-        return None
-    status: Literal["quarantined", "erased"] = "erased" if row["reason"] == ERASED else "quarantined"
-    return EventLocation(event_id=event_id, model=model, status=status, dataset_version=None, **row)
-
-
-def _row(
-    lake: Lake, model: str, kind: Literal["feedback", "quarantine"], event_id: str, more: tuple[str, ...]
-) -> dict[str, Any] | None:
-    table = lake.table(model, kind)
-    if not table.exists():
-        return None
-    columns = ("received_at", "kafka_partition", "kafka_offset", *more)
-    frame = read.scan(table).filter(pl.col("event_id") == event_id).select(columns).head(1)
-    rows = read.collect(frame, table.uri).to_dicts()
-    return rows[0] if rows else None
+    """`Events.find`, for whoever asks once."""
+    return Events(lake).find(event_id, models)
 
 
 def _first_version(lake: Lake, model: str, partition: int, offset: int) -> int | None:

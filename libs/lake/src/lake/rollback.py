@@ -2,7 +2,8 @@
 
 The steps, each of which may be repeated: write down what is wanted; mark in the quarantine the events that will leave
 the dataset (so that deduplication still knows them, and their status can be told); restore; give back the columns that
-the table gained since. Watermarks survive a restore, so Kafka may be read again from the start and brings no row back.
+the table gained since, and let erasures be carried out anew. Watermarks survive a restore, so Kafka may be read again
+from the start and brings no row back.
 `finish` (upkeep calls it) completes what a crash left.
 """
 
@@ -157,10 +158,19 @@ def _mark(lake: Lake, model: str, wanted: Rollback, snapshot: DeltaTable, target
 
 
 def _completed(lake: Lake, model: str, one: Rollback) -> Rollback:
+    _erase_again(lake)
     _tidy(lake, model)
     done = replace(one, state="done")
     _write(lake, model, done)
     return done
+
+
+def _erase_again(lake: Lake) -> None:
+    """Open the erasures whose tombstones stand: the restored version may hold their rows. Readers hide them already."""
+    standing = {stone.erasure_id for stone in lake.erasures.tombstones().by_user.values()}
+    for record in lake.erasures.records():
+        if record.completed_at is not None and record.erasure_id in standing:
+            lake.erasures.note(replace(record, completed_at=None))
 
 
 def _tidy(lake: Lake, model: str) -> None:

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-
-import polars as pl
+from functools import cache, lru_cache
 
 from ingest.application.ports import Sighting, SourceAway
-from lake import locate, read
+from lake import locate
 from lake.errors import LakeError
 from lake.lake import Lake
+from lake.pins import Pins
 
 _REMEMBERED = 10_000
 
@@ -31,12 +30,14 @@ class LakeEvents:
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._versions: dict[str, _Trained] = {}
+        self._events = locate.Events(lake)
+        self._pins = cache(lambda model: Pins(lake, model))
         self._holds = lru_cache(_REMEMBERED)(self._search)
 
     def find(self, event_id: str, models: Sequence[str]) -> Sighting | None:
         """The event in one of the models' datasets or quarantines. Raises SourceAway."""
         try:
-            found = locate.find_event(self._lake, event_id, models)
+            found = self._events.find(event_id, models)
         except (LakeError, OSError) as error:
             raise SourceAway(str(error)) from error
         if found is None:
@@ -67,17 +68,7 @@ class LakeEvents:
         return sorted(found, key=lambda trained: (len(trained.version), trained.version))
 
     def _search(self, model: str, training_set_hash: str, event_id: str) -> bool:
-        uri = self._lake.objects.uri(f"{model}/_flywheel/training_sets/{training_set_hash}.parquet")
-        # Polars takes its own retry settings, as numbers, and refuses those that deltalake takes as text.
-        options = {
-            name: value for name, value in self._lake.settings.storage_options().items() if name.startswith("aws_")
-        }
-        rows = (
-            pl.scan_parquet(uri, storage_options=options or None)
-            .filter(pl.col("event_id") == event_id)
-            .select(pl.len())
-        )
-        return bool(read.collect(rows, uri).item())
+        return bool(self._pins(model).holds(training_set_hash, event_id))
 
 
 def _may_hold(trained: _Trained, event: Sighting) -> bool:
