@@ -1,4 +1,4 @@
-"""bench.predict.* and bench.swap.*: the inference service against MLServer with the same model, and a bare hello.
+"""bench.predict.*, bench.swap.*, bench.shadow.p99: inference against MLServer with the same model, and a bare hello.
 
 Registers a model of its own in the MLflow it is given and publishes to its Kafka, so give it ones to throw away.
 """
@@ -28,6 +28,7 @@ import lightgbm
 import numpy as np
 import psutil
 
+from benchmarks import shadow
 from benchmarks.load import Load, Outcome, measure
 from benchmarks.results import Row
 from flywheel_schemas.events import ModelAction, ModelUpdated
@@ -98,7 +99,8 @@ def run(env: Mapping[str, str]) -> list[Row]:
             "hello": stack.enter_context(_hello(full)),
         }
         rows = [_predict(count, addresses) for count in (1, 100)]
-        return rows + _swaps(addresses["inference"], _Service(ours, pid), versions)
+        rows += _swaps(addresses["inference"], _Service(ours, pid), versions)
+        return rows + _shadow(addresses["inference"], ours, versions)
 
 
 def _predict(count: int, addresses: Mapping[str, str]) -> Row:
@@ -175,6 +177,18 @@ def _swaps(url: str, service: _Service, versions: _Versions) -> list[Row]:
             note=f"resident memory after swap {_SWAPS}; reference: after swap {_SETTLED_AFTER}; each swap loads anew",
         ),
     ]
+
+
+def _shadow(url: str, service: str, versions: _Versions) -> list[Row]:
+    champion, challenger = versions.pair
+
+    def announce(beside: bool) -> None:
+        told = shadow.event(_NAME, champion, challenger if beside else None)
+        versions.publisher.publish(MODEL_UPDATED, _NAME, told)
+        wanted = (champion.version, challenger.version if beside else None)
+        _until(lambda: (_shown(service).get("champion"), _shown(service).get("challenger")) == wanted)
+
+    return shadow.run(Load(url, list(_our_bodies(1)), connections=_CONNECTIONS), announce)
 
 
 def _train(seed: int) -> str:
@@ -304,13 +318,18 @@ def _answers(url: str) -> bool:
 
 
 def _champion(service: str) -> str | None:
+    champion = _shown(service).get("champion")
+    return None if champion is None else str(champion)
+
+
+def _shown(service: str) -> dict[str, Any]:
+    """What the service says of the model; nothing while it cannot."""
     try:
         with urlopen(f"{service}/v1/models/{_NAME}", timeout=10) as response:
             found: dict[str, Any] = json.load(response)
+            return found
     except URLError:
-        return None
-    champion = found["champion"]
-    return None if champion is None else str(champion)
+        return {}
 
 
 def _until(condition: Any, timeout_s: float = 90.0) -> None:

@@ -67,12 +67,19 @@ class Bench:
         self.watch = Watch("flights", "2", 0.01, NOW)
         self.lineup = Lineup(served(version="1"), Trial(challenger, percent, self.watch))
         self.log, self.shadow_log = Log(), Log()
-        self.aside = Aside(self.shadow_log, rows_per_s=10_000)
+        self.now_s = 0.0
+        self.aside = Aside(self.shadow_log, rows_per_s=500, clock_s=lambda: self.now_s)
         self._answer = AnswerQuestions(keys, self.log, self.log, self.aside)
 
     def ask(self, *instances: dict[str, Any], user: str | None = None) -> list[Answer]:
         rows = [msgspec.convert(instance, self.lineup.champion.schema.row_type) for instance in instances]
         return self._answer.answer(self.lineup, Question(rows, user, "00-trace", time.perf_counter()))
+
+    def answer_aside(self) -> None:
+        """All that waits, given time."""
+        for _ in range(100):
+            self.now_s += 1.0
+            self.aside.some()
 
 
 def test_a_user_meets_one_variant_whatever_is_asked_and_a_growing_share_moves_only_who_must(
@@ -133,7 +140,7 @@ def test_a_challenger_in_the_shadow_answers_everything_aside_and_nobody_meets_it
     answers = [a for n in range(30) for a in bench.ask({"carrier": "UA", "distance": 90.0 * n}, user="u")]
     assert {answer.variant for answer in answers} == {"champion"}
     assert not bench.shadow_log.offered
-    bench.aside.work()
+    bench.answer_aside()
     events = [Prediction.parse(r.value) for a in bench.shadow_log.offered for r in prediction_events.records(a)]
     assert {(event.model_version, event.variant, event.audited) for event in events} == {("2", Variant.SHADOW, False)}
     assert not {str(event.prediction_id) for event in events} & {answer.prediction_id for answer in answers}
@@ -144,19 +151,31 @@ def test_a_challenger_in_the_shadow_answers_everything_aside_and_nobody_meets_it
     assert health.slices == {"carrier=UA": [30, differing]}
 
 
-def test_what_is_more_than_the_shadow_can_answer_is_passed_over(served: Make, keys: TokenKeys) -> None:
+def test_what_is_more_than_the_shadow_may_answer_is_passed_over(served: Make, keys: TokenKeys) -> None:
     bench = Bench(served, keys, 0.0)
-    for _ in range(1200):
+    for _ in range(600):
+        for _ in range(2):
+            bench.ask({"carrier": "UA"}, {"carrier": "B6"})
+        bench.aside.some()
+        bench.now_s += 0.005
+    answered = sum(len(offered.answers) for offered in bench.shadow_log.offered)
+    assert 1400 <= answered <= 3.1 * 500
+
+
+def test_while_requests_wait_the_shadow_answers_hardly_any(served: Make, keys: TokenKeys) -> None:
+    bench = Bench(served, keys, 0.0)
+    for _ in range(600):
         bench.ask({"carrier": "UA"})
-    bench.aside.work()
-    assert len(bench.shadow_log.offered) == 1000
+        bench.aside.some(busy=True)
+        bench.now_s += 0.005
+    assert 50 <= len(bench.shadow_log.offered) <= 62
 
 
 def test_a_failing_shadow_is_told_of_and_no_request_feels_it(served: Make, keys: TokenKeys) -> None:
     bench = Bench(served, keys, 0.0, failing=True)
     for _ in range(10):
         assert bench.ask({"carrier": "UA"})[0].model_version == "1"
-    bench.aside.work()
+    bench.answer_aside()
     assert bench.watch.tell("1", "here", NOW).failed == 10
     assert not bench.watch.may_answer
 

@@ -46,6 +46,7 @@ from telemetry import logging
 
 log = logging.get(__name__)
 _SEND_EVERY_S = 0.005
+_BUSY_S = 0.002  # so much later than it was due: requests were waiting for the loop
 _DELIVERY_TIMEOUT_S = 5.0
 _TOPICS_TIMEOUT_S = 5.0
 _HEALTH_TIMEOUT_S = 3.0
@@ -59,7 +60,6 @@ class _Background:
     updates: Updates
     courier: Courier
     asker: Asker
-    aside: Aside
     reporter: Reporter
     trial: TrialRun
     pool: ThreadPoolExecutor
@@ -76,7 +76,6 @@ class _Background:
         self.updates.close()
         self.asker.stop()
         self.keeper.stop()
-        self.aside.stop()
         self.reporter.stop()
         for thread in self.threads:
             thread.join(10.0)
@@ -97,7 +96,7 @@ def build(settings: Settings) -> ASGIApp:
     measures, catalogue = Measures(), Catalogue(own.model_pin)
     courier = _courier(settings, measures)
     aside = Aside(courier, rows_per_s=own.shadow_rows_per_s)
-    background = _background(settings, catalogue, (courier, aside), measures, token_keys)
+    background = _background(settings, catalogue, courier, measures, token_keys)
     catalogue.topic_problem = lambda: _topic_problem(background)
     desk = Desk(
         catalogue,
@@ -114,7 +113,7 @@ def build(settings: Settings) -> ASGIApp:
         if grpc_server:
             await grpc_server.start()
         background.start()
-        sending = asyncio.create_task(_send_predictions(courier))
+        sending = asyncio.create_task(_between_replies(courier, aside))
         yield
         if grpc_server:
             await grpc_server.stop()
@@ -127,13 +126,17 @@ def build(settings: Settings) -> ASGIApp:
     return api.build(desk, life, {"models": models}, background.dead)
 
 
-async def _send_predictions(courier: Courier) -> None:
+async def _between_replies(courier: Courier, aside: Aside) -> None:
+    """What the event loop itself does, a slice at a time: other threads would take Python's lock from it."""
+    clock, more, due_s = asyncio.get_running_loop().time, False, 0.0
     while True:
         try:
+            aside.some(busy=more or clock() - due_s > _BUSY_S)
             more = courier.send_some()
         except Exception:
             log.exception("predictions_not_sent")
             more = False
+        due_s = clock() + _SEND_EVERY_S
         await asyncio.sleep(0.0 if more else _SEND_EVERY_S)
 
 
@@ -157,12 +160,11 @@ def _courier(settings: Settings, measures: Measures) -> Courier:
 def _background(
     settings: Settings,
     catalogue: Catalogue,
-    predictions: tuple[Courier, Aside],
+    courier: Courier,
     measures: Measures,
     token_keys: TokenKeys,
 ) -> _Background:
     own, trial, registry = settings.own, TrialRun(), Registry(settings.registry)
-    courier, aside = predictions
     champions = RegistryChampions(registry, own.model_pin)
     copies = DiskCopies(own.cache_dir, registry.artifacts)
     health = Publisher(settings.kafka, "/flywheel/inference", linger_ms=0.0, delivery_timeout_s=_HEALTH_TIMEOUT_S)
@@ -176,7 +178,6 @@ def _background(
     work = {
         "model-keeper": keeper.run,
         "registry-asker": asker.run,
-        "shadow": aside.run,
         "challenger-health": reporter.run,
     }
     return _Background(
@@ -184,7 +185,6 @@ def _background(
         Updates(settings.kafka),
         courier,
         asker,
-        aside,
         reporter,
         trial,
         ThreadPoolExecutor(own.threads, thread_name_prefix="predict"),
