@@ -61,7 +61,8 @@ class Month:
 class Outcome:
     """What one replay came to. AUC by month of what was served, and of the first version for ever.
 
-    `liars` is the share of the feedback's weight that lies had in the training sets, averaged over them.
+    `liars` is the share of the feedback's weight that lies had in the training sets, averaged over them; `caught`
+    counts the lies that the last training left out, `wronged` the honest words.
     """
 
     auc: dict[str, float]
@@ -71,6 +72,8 @@ class Outcome:
     promoted: int
     lies_told: int
     liars: float
+    caught: int = 0
+    wronged: int = 0
 
     @property
     def mean(self) -> float:
@@ -170,6 +173,7 @@ class _Replay:
         self._word, self._version = np.zeros(n, bool), np.zeros(n, np.int64)
         self._versions, self._retrainings, self._since = 1, 0, 0
         self._liars: list[float] = []
+        self._caught, self._wronged = 0, 0
 
     def serve(self, day: int) -> None:
         """Answer the day's flights, and find out who will speak about them."""
@@ -194,6 +198,9 @@ class _Replay:
         result = lab.retrain(self._spec, self._sources(day), self._champion)
         if result.training_set is not None:
             self._liars.append(self._share_of_lies(result.training_set.rows))
+            held = result.training_set.held
+            self._caught = int(held.filter(self._is_lie()).height)
+            self._wronged = held.height - self._caught
         if result.passed and result.candidate is not None:
             self._champion = result.candidate
             self._versions += 1
@@ -211,6 +218,8 @@ class _Replay:
             promoted=self._versions - 1,
             lies_told=lies,
             liars=float(np.mean(self._liars)) if self._liars else 0.0,
+            caught=self._caught,
+            wronged=self._wronged,
         )
 
     def _arrived(self, day: int) -> np.ndarray:
@@ -286,13 +295,15 @@ class _Replay:
         columns = {**seen.select(data.FEATURES).to_dict(), **self._answers(rows), "score": score, **times}
         return lab.frame("predictions", self._spec, columns)
 
+    def _is_lie(self) -> pl.Expr:
+        liars = np.char.add("w-", self._ids[self._crowd.flips & self._word])
+        return pl.col("event_id").str.starts_with("b-") | pl.col("event_id").is_in(liars.tolist())
+
     def _share_of_lies(self, rows: pl.DataFrame) -> float:
         """The share of the feedback's weight that lies have in a training set."""
         taught = rows.filter(pl.col("_origin") == "feedback")
-        liars = np.char.add("w-", self._ids[self._crowd.flips & self._word])
-        lie = pl.col("event_id").str.starts_with("b-") | pl.col("event_id").is_in(liars.tolist())
         total = float(taught["_weight"].sum())
-        return float(taught.filter(lie)["_weight"].sum()) / total if total else 0.0
+        return float(taught.filter(self._is_lie())["_weight"].sum()) / total if total else 0.0
 
     def _errors(self) -> dict[str, Month]:
         """Each month's error rate as the audited answers about its predictions say, and as it was."""

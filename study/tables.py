@@ -77,7 +77,10 @@ def poison(found: Outcomes) -> list[Row]:
         losses = [before.mean - after.mean for before, after in zip(calm, hit, strict=True)]
         told = sum(each.lies_told for each in hit) // len(hit)
         weight = float(np.mean([each.liars for each in hit]))
-        note = f"seeds {_listed(losses)}; {told:,} lies told, {weight:.1%} of the feedback's weight in training"
+        caught = sum(each.caught for each in hit) // len(hit)
+        wronged = sum(each.wronged for each in hit) // len(hit)
+        left_out = f"{caught:,} of them and {wronged:,} honest words left out"
+        note = f"seeds {_listed(losses)}; {told:,} lies told, {left_out}, {weight:.1%} of the weight is theirs"
         rows.append(Row(f"study.{arm.name}.loss", float(np.mean(losses)), "AUC", n=len(losses), note=note))
     return rows
 
