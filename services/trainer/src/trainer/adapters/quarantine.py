@@ -18,6 +18,7 @@ from kafka_runtime import cloud_events
 from kafka_runtime.publisher import Publisher
 from lake import Lake, read
 from lake.objects import Objects
+from lake.rollback import ROLLED_BACK
 from trainer.application.quarantine import HeldEvents
 from trainer.domain.quarantine import Decision, Held
 
@@ -78,7 +79,8 @@ class LakeQuarantine(HeldEvents):
         table = self._lake.table(model, "quarantine")
         if not table.exists():
             return []
-        frame = read.scan(table).filter(pl.col("kind") != "prediction")
+        # What a rollback took out of the dataset comes back by a rollback, not one by one.
+        frame = read.scan(table).filter((pl.col("kind") != "prediction") & (pl.col("reason") != ROLLED_BACK))
         if event_id is not None:
             frame = frame.filter(pl.col("event_id") == event_id)
         columns = ["event_id", "kind", "reason", "score", "received_at", "record"]
