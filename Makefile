@@ -7,10 +7,10 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done)
 
-.PHONY: help setup up down status scale demo test chaos bench study lint fmt schemas web protocol k8s
+.PHONY: help setup up down status scale demo test chaos bench study lint fmt schemas web protocol k8s k8s-apply-test
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make .venv from requirements.lock and fetch Apache Kafka (done by the other targets)
 	@$(PY) -m flywheel_local fetch
@@ -55,6 +55,9 @@ study: setup ## What learning from feedback is worth, on a year of flights (abou
 
 k8s: $(INSTALLED) ## Render every overlay of deploy/k8s, validate it offline, and write its table into docs/operations.md
 	@$(PY) -m tests.k8s
+
+k8s-apply-test: $(INSTALLED) ## Apply all of it to a real API server, and walk through canary, abort, promote and rollback
+	@$(PY) -m tests.k8s.walk
 
 lint: $(INSTALLED) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .

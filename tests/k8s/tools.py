@@ -1,7 +1,6 @@
 """What rendering and validating need: kustomize and the CRDs, at pinned versions, kept in `.flywheel/tools`."""
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -26,6 +25,7 @@ class Program:
 
     folder: str
     package: str
+    link: str = ""
 
     @property
     def name(self) -> str:
@@ -36,11 +36,12 @@ class Program:
     def path(self) -> Path:
         """The program, built if its pins have changed. Raises ToolMissing."""
         built = TOOLS / self.folder / self.name
-        pins = SOURCES / self.folder / "go.sum"
-        if not built.exists() or built.stat().st_mtime < pins.stat().st_mtime:
-            flags = ["-trimpath", "-mod=readonly", "-ldflags=-s -w"]
+        pins = (SOURCES / self.folder / "go.sum").read_text() + self.link
+        of_what = built.with_name(f"{self.name}.pins")
+        if not (built.exists() and of_what.exists() and of_what.read_text() == pins):
+            flags = ["-trimpath", "-mod=readonly", f"-ldflags=-s -w {self.link}"]
             run_go(["build", *flags, "-o", str(built), self.package], SOURCES / self.folder)
-            os.utime(built)
+            of_what.write_text(pins)
         return built
 
 
@@ -72,6 +73,12 @@ def go_crds() -> list[Path]:
             raise ToolMissing(f"{each['module']} is {module['Sum']}, not as pinned in deploy/k8s/tools/crds.json")
         files += [file for pattern in each["files"] for file in sorted(Path(module["Dir"]).glob(pattern))]
     return files
+
+
+def module_folder(module: str) -> Path:
+    """Where Go keeps the sources of a module that a Program is built from."""
+    folder = {"github.com/argoproj/argo-rollouts": "rollouts", "sigs.k8s.io/kwok": "kwok"}[module]
+    return Path(run_go(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module], SOURCES / folder).strip())
 
 
 def strimzi_crds(make: bool) -> list[Path]:
