@@ -75,7 +75,7 @@ class Cluster:
         """Objects as kubectl has them."""
         return json.loads(self.kubectl("get", *what, "-o", "json"))
 
-    def until(self, true: Callable[[], bool], timeout_s: float = 90.0) -> None:
+    def until(self, true: Callable[[], bool], timeout_s: float = 180.0) -> None:
         """Wait for something to come true."""
         deadline = time.monotonic() + timeout_s
         while not true():

@@ -92,7 +92,7 @@ class Walk:
         lines = self.plane.apply(manifests).splitlines()
         say(f"{name}: {len(lines)} objects applied server-side, none refused")
 
-    def healthy(self, rollout: str, timeout_s: float = 60.0) -> None:
+    def healthy(self, rollout: str, timeout_s: float = 180.0) -> None:
         """The rollout has become Healthy."""
         try:
             self.plane.until(lambda: self.phase(rollout) == "Healthy", timeout_s)
@@ -103,9 +103,9 @@ class Walk:
     def phase(self, rollout: str) -> str:
         """Progressing, Paused, Degraded or Healthy."""
         status = self.plane.get("rollout", rollout, "-n", "flywheel").get("status", {})
-        template = self.plane.get("deployment", rollout, "-n", "flywheel")["metadata"]["annotations"]
+        described = self.plane.get("deployment", rollout, "-n", "flywheel")["metadata"]["generation"]
         # The pods' description is the Deployment's, so that is what the controller must have seen.
-        seen = status.get("workloadObservedGeneration") == template.get("rollout.argoproj.io/workload-generation")
+        seen = status.get("workloadObservedGeneration") == str(described)
         return str(status.get("phase", "")) if seen else "Progressing"
 
     def change(self, command: str) -> None:
