@@ -78,8 +78,12 @@ def _label_column(found: pl.DataFrame, spec: ModelSpec, path: Path) -> str:
 
 
 def _feature(feature: FeatureSpec, given: pl.Series, first_row: int) -> tuple[pl.Series, list[_Wrong]]:
-    if feature.type == "category":
+    if feature.type == "timestamp":
+        moments, errors = _moments(given, first_row)
+        values = moments.dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ").alias(feature.name)
+    elif feature.type == "category":
         values, errors = _one_of(given, feature.values or (), first_row)
+        errors = errors if feature.unseen == "refuse" else []
     else:
         values, errors = _number(given, feature.range, first_row)
     if feature.required:
@@ -132,7 +136,11 @@ def _number(given: pl.Series, allowed: tuple[float, float] | None, first_row: in
 def _times(found: pl.DataFrame, first_row: int) -> tuple[pl.Series, list[_Wrong]]:
     if "occurred_at" not in found.columns:
         return pl.Series([None] * found.height, dtype=MOMENT), []
-    given = _filled(found["occurred_at"])
+    return _moments(found["occurred_at"], first_row)
+
+
+def _moments(said: pl.Series, first_row: int) -> tuple[pl.Series, list[_Wrong]]:
+    given = _filled(said)
     if given.dtype == pl.String:
         column = pl.lit(given)
         parsed = [column.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in _TIMES]
@@ -143,7 +151,7 @@ def _times(found: pl.DataFrame, first_row: int) -> tuple[pl.Series, list[_Wrong]
         values = values.dt.convert_time_zone("UTC") if values.dtype.time_zone else values.dt.replace_time_zone("UTC")  # type: ignore[attr-defined]  # a Datetime
     bad = given.is_not_null() & values.is_null()
     return values, [
-        _Wrong(row, "occurred_at", f"{given[row - first_row]!r} is no moment; write it like 2026-03-01T08:00:00+00:00")
+        _Wrong(row, said.name, f"{given[row - first_row]!r} is no moment; write it like 2026-03-01T08:00:00+00:00")
         for row in _rows(bad, first_row)
     ]
 

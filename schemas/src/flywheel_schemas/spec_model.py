@@ -129,23 +129,53 @@ class LabelSpec(_Part):
     range: OrderedRange | None = None
 
 
+TimestampPart = Literal["hour", "weekday", "day", "month", "day_of_year"]
+
+
 class FeatureSpec(_Part):
-    """One input: a number (within `range`, if given) or a category (one of `values`)."""
+    """One input: a number (within `range`, if given), a category (one of `values`) or a timestamp (RFC 3339 text).
+
+    How it becomes numbers is declared here too, and done by `features.FeatureSchema` at training and at serving alike:
+    `clip` bends numbers into an interval, `missing` stands in for an absent number (else LightGBM sees NaN), `unseen`
+    says whether a category outside of `values` is refused or counts as missing, and `derive` lists the parts of a
+    timestamp, in UTC, that the model sees instead of it. `monotone` holds the model to one direction in a number.
+    """
 
     name: Annotated[str, StringConstraints(pattern=FEATURE_NAME_PATTERN)]
-    type: Literal["number", "category"]
+    type: Literal["number", "category", "timestamp"]
     values: Categories | None = None
     range: OrderedRange | None = None
     required: bool = False
+    unseen: Literal["refuse", "missing"] = "refuse"
+    clip: OrderedRange | None = None
+    missing: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    derive: Annotated[tuple[TimestampPart, ...], AfterValidator(_distinct)] | None = None
+    monotone: Literal["increasing", "decreasing"] | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether instances and the lake hold it as text."""
+        return self.type != "number"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names under which the model sees it: its own, or one for each part of a timestamp."""
+        return tuple(f"{self.name}_{part}" for part in self.derive or ()) or (self.name,)
 
     @model_validator(mode="after")
     def _fits_type(self) -> Self:
         if self.type == "category" and not self.values:
             raise ValueError(f"category {self.name} needs values: the list of categories it may take")
-        if self.type == "category" and self.range is not None:
-            raise ValueError(f"category {self.name} has no range; leave it out, or make the type number")
-        if self.type == "number" and self.values is not None:
-            raise ValueError(f"number {self.name} has no values; leave them out, or make the type category")
+        if self.type == "timestamp" and not self.derive:
+            raise ValueError(f"timestamp {self.name} needs derive: what the model sees of it, such as [hour, weekday]")
+        given: dict[str, dict[str, object]] = {
+            "number": {"range": self.range, "clip": self.clip, "missing": self.missing, "monotone": self.monotone},
+            "category": {"values": self.values, "unseen": self.unseen if self.unseen != "refuse" else None},
+            "timestamp": {"derive": self.derive},
+        }
+        for kind, keys in given.items():
+            if kind != self.type and (wrong := [key for key, value in keys.items() if value is not None]):
+                raise ValueError(f"{self.type} {self.name} has no {wrong[0]}; leave it out, or make the type {kind}")
         return self
 
 
@@ -220,7 +250,11 @@ class RetrainPolicy(_Part):
 
 
 class TrainingPolicy(_Part):
-    """How a model is trained. `params` are LightGBM's own; `rounds` is the upper bound of early stopping."""
+    """How a model is trained. `params` are LightGBM's own; `rounds` is the upper bound of early stopping.
+
+    `mode: continue` adds trees to the champion's. `class_weights` multiply the rows of a class (`balanced`: so that
+    all classes weigh alike); `half_life` halves a row's weight for each such time that it is older than the newest.
+    """
 
     mode: Literal["full", "continue"] = "full"
     params: dict[str, str | int | float | bool] = Field(default_factory=dict)
@@ -228,6 +262,9 @@ class TrainingPolicy(_Part):
     search_trials: Annotated[int, Field(ge=0)] = 0
     holdout: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     weights: Literal["audited", "none"] = "audited"
+    class_weights: Literal["balanced"] | dict[Category, Annotated[float, Field(gt=0.0)]] | None = None
+    half_life: Duration | None = None
+    calibrate: bool = False
 
 
 class GatePolicy(_Part):
@@ -239,6 +276,8 @@ class GatePolicy(_Part):
     max_slice_loss: Share = 0.05
     golden: str | None = None
     max_latency: Duration = timedelta(milliseconds=5)
+    max_calibration_error: Share = 0.1
+    max_megabytes: Annotated[float, Field(gt=0.0)] = 64.0
 
 
 class ShadowPolicy(_Part):
@@ -310,8 +349,12 @@ class ModelSpec(_Part):
             raise ValueError(f"feature and label names must differ; repeated: {', '.join(repeated)}")
         if reserved := sorted(RESERVED_COLUMNS.intersection(self.feature_names)):
             raise ValueError(f"these names belong to Flywheel's own columns, rename them: {', '.join(reserved)}")
+        columns = [column for feature in self.features for column in feature.columns]
+        if repeated := sorted({name for name in columns if columns.count(name) > 1}):
+            raise ValueError(f"a part derived from a timestamp bears a feature's name; rename: {', '.join(repeated)}")
         self._check_label()
         self._check_metric()
+        self._check_training()
         return self
 
     def _check_label(self) -> None:
@@ -341,3 +384,10 @@ class ModelSpec(_Part):
             raise ValueError("retrain.quality is by accuracy for classes, and by mae for a regression")
         if self.gate_metric not in allowed:
             raise ValueError(f"gates.metric of a {self.task} model is one of: {', '.join(sorted(allowed))}")
+
+    def _check_training(self) -> None:
+        training = self.training
+        if self.task == "regression" and (training.class_weights or training.calibrate):
+            raise ValueError("a regression has no classes to weigh and no probabilities to calibrate; leave these out")
+        if isinstance(training.class_weights, dict) and set(training.class_weights) != set(self.classes):
+            raise ValueError(f"training.class_weights names each class once: {', '.join(self.classes)}")

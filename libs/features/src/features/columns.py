@@ -29,3 +29,12 @@ def category_numbers(column: Column, codes: Mapping[Any, float]) -> np.ndarray:
         found = pc.index_in(column.cast(pa.string()), value_set=known)
         return np.asarray(found.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     return np.fromiter((codes.get(value, np.nan) for value in column), np.float64, len(column))
+
+
+def texts(column: Column) -> Sequence[str | None]:
+    """The column as texts; None is what is missing. Raises ValueError where something is no text."""
+    found = column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else list(column)
+    values = [None if value is None or value != value else value for value in found]  # noqa: PLR0124 - NaN, as pandas has it
+    if any(value is not None and not isinstance(value, str) for value in values):
+        raise ValueError("a timestamp's column holds something else than text; write moments as RFC 3339")
+    return values

@@ -34,7 +34,7 @@ def answer_type(spec: ModelSpec) -> pa.DataType:
 
 
 def _features(spec: ModelSpec) -> list[tuple[str, pa.DataType]]:
-    return [(feature.name, pa.string() if feature.type == "category" else pa.float64()) for feature in spec.features]
+    return [(feature.name, pa.string() if feature.is_text else pa.float64()) for feature in spec.features]
 
 
 def feedback(spec: ModelSpec) -> pa.Schema:

@@ -81,7 +81,7 @@ def _signature(spec: ModelSpec) -> Any:
     from mlflow.types.schema import ColSpec, Schema
 
     inputs = [
-        ColSpec("string" if feature.type == "category" else "double", feature.name, required=feature.required)
+        ColSpec("string" if feature.is_text else "double", feature.name, required=feature.required)
         for feature in spec.features
     ]
     label = ColSpec("double" if spec.task == "regression" else "string", "label")

@@ -216,5 +216,5 @@ def _explain(served: ServedModel, answers: list[Answer], contributions: np.ndarr
     classes = served.answers.classes
     for answer, per_output in zip(answers, contributions, strict=True):
         shares = per_output[classes.index(str(answer.label)) if len(per_output) > 1 else 0].tolist()
-        answer.contributions = dict(zip(served.schema.names, shares, strict=False))
+        answer.contributions = dict(zip(served.schema.columns, shares, strict=False))
         answer.base_value = shares[-1]

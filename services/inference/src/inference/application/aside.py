@@ -102,5 +102,5 @@ class Aside:
 
 def _slices(served: ServedModel, rows: Sequence[object]) -> list[list[str]]:
     """Each row's groups: its value of every category."""
-    names = [served.schema.names[position] for position in served.schema.categorical_indices]
+    names = [served.schema.columns[position] for position in served.schema.categorical_indices]
     return [[f"{name}={getattr(row, name)}" for name in names] for row in rows]

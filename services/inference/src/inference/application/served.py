@@ -78,9 +78,9 @@ def make_served(artifact: Artifact, since: datetime, spec: ModelSpec, booster: B
     if spec.name != artifact.model:
         raise ModelRefused("misfit", f"its spec describes the model {spec.name}")
     schema, answers = FeatureSchema(spec), Answers(spec)
-    if booster.feature_names != schema.names:
+    if booster.feature_names != schema.columns:
         raise ModelRefused(
-            "misfit", f"its features are {_listed(booster.feature_names)}, its spec's {_listed(schema.names)}"
+            "misfit", f"its features are {_listed(booster.feature_names)}, its spec's {_listed(schema.columns)}"
         )
     if booster.outputs != answers.width:
         raise ModelRefused(
@@ -94,11 +94,7 @@ def make_served(artifact: Artifact, since: datetime, spec: ModelSpec, booster: B
 
 def _warm_up(served: ServedModel) -> None:
     """Answer one row by both ways, so that no client waits for first-use costs; both must agree."""
-    example = {
-        feature.name: feature.values[0] if feature.values else (feature.range or (0.0,))[0]
-        for feature in served.spec.features
-    }
-    row = msgspec.convert(example, served.schema.row_type)
+    row = msgspec.convert(served.schema.example(), served.schema.row_type)
     single = served.booster.predict_one(served.schema.numbers(row))
     several = served.booster.predict(served.schema.rows([row, row]))
     if single != several[0].tolist():

@@ -158,8 +158,7 @@ class _FeatureColumns:
 
     def __init__(self, rules: ModelRules) -> None:
         self._types = [
-            (feature.name, pa.string() if feature.type == "category" else pa.float64())
-            for feature in rules.spec.features
+            (feature.name, pa.string() if feature.is_text else pa.float64()) for feature in rules.spec.features
         ]
         names = [name for name, _ in self._types]
         self._absent = rules.schema.row_type(**dict.fromkeys(names))

@@ -19,7 +19,7 @@ Described = tuple[str, str, tuple[int, ...]]
 
 def inputs(spec: ModelSpec) -> list[Described]:
     """One tensor per feature."""
-    return [(feature.name, TEXT if feature.type == "category" else "FP64", ()) for feature in spec.features]
+    return [(feature.name, TEXT if feature.is_text else "FP64", ()) for feature in spec.features]
 
 
 def outputs(spec: ModelSpec, *, explained: bool = False) -> list[Described]:
