@@ -39,7 +39,7 @@ class MlflowLedger:
             folder = Path(name)
             example = _example(submission)
             digest = write_model_folder(folder, submission.spec, trained.served.text, example, run.run_id)
-            record = fitting.record(trained, submission.digest, library_versions())
+            record = fitting.record(trained, submission.digest, library_versions(), submission.start)
             (folder / TRAINING_FILE).write_text(json.dumps(record, sort_keys=True), encoding="utf-8")
             return self._registry.register(self._candidate(run, submission, folder, digest, metrics))
 
@@ -71,6 +71,9 @@ def _parameters(submission: Submission) -> dict[str, Any]:
         "rounds_at_most": submission.spec.training.rounds,
         "holdout": submission.spec.training.holdout,
         "weights": submission.spec.training.weights,
+        "mode": "continue" if submission.start else "full",
+        "continues": submission.start.version if submission.start else "none",
+        "calibration": str(trained.calibration) if trained.calibration else "none",
         "weights_note": training_set.notes.get("weights", ""),
         "training_set_hash": submission.digest,
         "training_set_uri": submission.training_set_uri,
@@ -95,7 +98,7 @@ def _metrics(submission: Submission) -> dict[str, float]:
 
 def _training_input(submission: Submission) -> dict[str, Any]:
     spec = submission.spec
-    columns = {feature.name: "string" if feature.type == "category" else "double" for feature in spec.features}
+    columns = {feature.name: "string" if feature.is_text else "double" for feature in spec.features}
     label = "double" if spec.task == "regression" else "string"
     versions = ", ".join(f"{kind} {version}" for kind, version in sorted(submission.versions.items()))
     name = f"{spec.name} ({versions})"
@@ -124,11 +127,11 @@ def _artifacts(submission: Submission) -> dict[str, bytes]:
         },
     }
     gains = dict(trained.served.gains)
-    pictures = plots.draw(submission.spec, judgement.targets, judgement.answers, judgement.weights, gains)
+    pictures = plots.draw(submission.spec, judgement.targets, judgement.answers, judgement.weights, judgement.shap)
     return {
         "gates/report.json": _json(report),
         "gates/judged_model.txt": trained.judged.text.encode(),
-        "importances.json": _json(gains),
+        "importances.json": _json({"gain": gains, "shap": dict(judgement.shap)}),
         **{f"plots/{name}": content for name, content in pictures.items()},
     }
 

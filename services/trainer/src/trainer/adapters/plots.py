@@ -13,10 +13,10 @@ _BINS = 10
 
 
 def draw(
-    spec: ModelSpec, targets: Floats, outputs: Floats, weights: Floats, gains: Mapping[str, float]
+    spec: ModelSpec, targets: Floats, outputs: Floats, weights: Floats, moved: Mapping[str, float]
 ) -> dict[str, bytes]:
     """By file name: feature importances, and how the answers on the holdout compare with what was true."""
-    pictures = {"importances.png": _picture(lambda axes: _importances(axes, gains))}
+    pictures = {"importances.png": _picture(lambda axes: _importances(axes, moved))}
     if spec.task == "regression":
         pictures["answers.png"] = _picture(lambda axes: _answers(axes, targets, outputs))
         return pictures
@@ -41,10 +41,10 @@ def _picture(paint: Callable[[Any], None]) -> bytes:
     return content.getvalue()
 
 
-def _importances(axes: Any, gains: Mapping[str, float]) -> None:
-    top = sorted(gains.items(), key=lambda item: item[1])[-20:]
-    axes.barh([name for name, _ in top], [gain for _, gain in top])
-    axes.set(title="What each feature gained the model", xlabel="total gain")
+def _importances(axes: Any, moved: Mapping[str, float]) -> None:
+    top = sorted(moved.items(), key=lambda item: item[1])[-20:]
+    axes.barh([name for name, _ in top], [share for _, share in top])
+    axes.set(title="What each feature moves the raw score by", xlabel="mean |SHAP value|")
 
 
 def _roc(axes: Any, targets: Floats, outputs: Floats, weights: Floats) -> None:

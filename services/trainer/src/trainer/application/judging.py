@@ -17,6 +17,7 @@ from trainer.domain.metrics import Floats, all_metrics, measure
 from trainer.domain.training_set import TrainingSet, unseen
 
 LATENCY_ROWS = 200
+SHAP_ROWS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Judgement:
     targets: Floats
     answers: Floats
     weights: Floats
+    shap: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Judging:
         reports = [
             gates.metric_gate(spec, evidence),
             gates.slice_gate(spec, evidence),
+            gates.calibration_gate(spec, evidence),
+            gates.size_gate(spec, len(trained.served.text.encode())),
             gates.latency_gate(spec, self._learner.seconds_per_row(trained.served.text, matrix)),
             gates.compatibility_gate(spec, rival.spec, trained.served.feature_names),
         ]
@@ -81,7 +85,14 @@ class Judging:
             reports.insert(2, gates.golden_gate(spec, seen))
         refit = self._learner.predict(trained.served.text, holdout.matrix)
         metrics = _metrics(spec, evidence, refit)
-        return Judgement(reports, metrics, holdout.targets, evidence.candidate, holdout.weights)
+        shap = self._shap(trained, holdout.matrix)
+        return Judgement(reports, metrics, holdout.targets, evidence.candidate, holdout.weights, shap)
+
+    def _shap(self, trained: Trained, matrix: np.ndarray) -> dict[str, float]:
+        """What each column moves the served model's raw score by, on average over an even draw of the holdout."""
+        every = max(1, -(-len(matrix) // SHAP_ROWS))
+        moved = self._learner.contributions(trained.served.text, matrix[::every])
+        return dict(zip(trained.served.feature_names, moved.tolist(), strict=True))
 
     def _evidence(
         self, rows: pl.DataFrame, trained: Trained, rival: Rival, *, prior: Floats, note: str, spec: ModelSpec

@@ -4,7 +4,7 @@ Every method may raise something that means "not now" (see `entrypoints.worker`)
 since they can be run again from the start at any point.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -21,6 +21,8 @@ from lake.upkeep import Upkeep
 from lake.versions import Version
 from registry import ModelVersion, VersionState
 from registry.runs import Outcome, Run
+from trainer.application.rows import Batches
+from trainer.domain.calibration import Calibration
 from trainer.domain.metrics import Floats
 from trainer.domain.parameters import Parameters
 from trainer.domain.training_set import Sources
@@ -28,16 +30,23 @@ from trainer.domain.training_set import Sources
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows as LightGBM takes them: `matrix` (rows, features), one target and one weight per row."""
+    """Rows as LightGBM takes them: `matrix` (rows, columns), one target and one weight per row."""
 
-    matrix: np.ndarray
+    matrix: np.ndarray | Batches
     targets: Floats
     weights: Floats
 
 
 @dataclass(frozen=True, slots=True)
+class WholeTable(Table):
+    """A table whose numbers are all in memory."""
+
+    matrix: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
-    """A trained model: its text, the rounds it has, and what each feature gained it."""
+    """A trained model: its text, the rounds trained (on top of those it began with), what each column gained it."""
 
     text: str
     rounds: int
@@ -108,14 +117,36 @@ class Tables(Protocol):
 class Learner(Protocol):
     """LightGBM."""
 
-    def fit(self, spec: ModelSpec, rows: Table, parameters: Parameters, rounds: int, stopping: Table | None) -> Fitted:
-        """Train; with `stopping` rows the rounds end where those get no better."""
+    def fit(
+        self,
+        spec: ModelSpec,
+        rows: Table,
+        parameters: Parameters,
+        rounds: int,
+        stopping: Table | None,
+        *,
+        start: str | None = None,
+    ) -> Fitted:
+        """Train, from the model text `start` if there is one; with `stopping` rows until those get no better."""
 
-    def predict(self, text: str, matrix: np.ndarray) -> Floats:
-        """The outputs of a model text for every row."""
+    def predict(self, text: str, matrix: np.ndarray | Batches, *, raw: bool = False) -> Floats:
+        """The outputs of a model text for every row; `raw`: before they become probabilities."""
+
+    def contributions(self, text: str, matrix: np.ndarray) -> Floats:
+        """Mean absolute SHAP value of each column."""
+
+    def calibrated(self, text: str, shape: Calibration) -> str:
+        """The model with its raw scores scaled and shifted."""
 
     def seconds_per_row(self, text: str, matrix: np.ndarray) -> Floats:
         """How long single rows took, one prediction each."""
+
+
+class Search(Protocol):
+    """Chooses parameters."""
+
+    def __call__(self, parameters: Parameters, spec: ModelSpec, loss: Callable[[Parameters], float]) -> Parameters:
+        """`parameters` with the values of least `loss` for what the spec leaves open."""
 
 
 class Registry(Protocol):

@@ -10,10 +10,12 @@ import polars as pl
 from flywheel_schemas.events import GateReport
 from flywheel_schemas.spec import ModelSpec
 from trainer.domain.bootstrap import Gain, paired_gain
+from trainer.domain.calibration import miscalibration
 from trainer.domain.metrics import Floats
 from trainer.domain.slices import MIN_ROWS, worst_slice
 
 GOLDEN_CONFIDENCE = 0.95
+SHOWN_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +32,28 @@ class Evidence:
 
 
 def metric_gate(spec: ModelSpec, evidence: Evidence) -> GateReport:
-    """Whether the candidate gains at least `min_gain`: at the point estimate, or at the interval's lower end."""
+    """Whether the candidate gains at least `min_gain`: at the lower end of the interval at `gates.confidence`.
+
+    At confidence 0 the point estimate decides, and the interval at SHOWN_CONFIDENCE is only shown. A candidate that
+    answers every row exactly as the champion does gains nothing, and is not let through.
+    """
     metric, policy = spec.gate_metric, spec.gates
-    seen = _compare(metric, evidence, policy.confidence)
-    figures = _figures(metric, seen) | {"min_gain": policy.min_gain, "against": evidence.reference}
+    seen = _compare(metric, evidence, policy.confidence or SHOWN_CONFIDENCE)
+    deciding = seen.low if policy.confidence else seen.value
+    figures = _figures(metric, seen) | {
+        "min_gain": policy.min_gain,
+        "decided_by": "low" if policy.confidence else "gain",
+        "against": evidence.reference,
+    }
     if not seen.is_defined:
         passed = evidence.reference != "champion"
         reason = f"{metric} is not defined on the {seen.rows} holdout rows (one class only, or none)"
         return GateReport(name="metric", passed=passed, figures=figures, reason=reason)
-    passed = seen.low >= policy.min_gain
-    interval = f" (at {policy.confidence:.0%} confidence at least {seen.low:+.4f})" if policy.confidence else ""
+    if evidence.reference == "champion" and np.array_equal(evidence.champion, evidence.candidate):
+        reason = f"answers all {seen.rows} rows exactly as the champion does"
+        return GateReport(name="metric", passed=False, figures=figures, reason=reason)
+    passed = deciding >= policy.min_gain
+    interval = f" (from {seen.low:+.4f} to {seen.high:+.4f} at {seen.confidence:.0%} confidence)"
     reason = (
         f"{metric} {seen.candidate:.4f} against {seen.champion:.4f} of the {evidence.reference} on {seen.rows} rows:"
         f" gain {seen.value:+.4f}{interval}, needed {policy.min_gain:+.4f}; {evidence.weights_note}"
@@ -89,6 +103,34 @@ def golden_gate(spec: ModelSpec, evidence: Evidence) -> GateReport:
     return GateReport(name="golden", passed=seen.high >= 0.0, figures=figures, reason=reason)
 
 
+def calibration_gate(spec: ModelSpec, evidence: Evidence) -> GateReport:
+    """Whether probabilities are as often true as they say, within `max_calibration_error`.
+
+    It fails where the error is above that beyond doubt, and above the champion's too. A regression's error is in
+    units of the targets' standard deviation.
+    """
+    allowed = spec.gates.max_calibration_error
+    unit = 1.0 if spec.classes else float(np.std(evidence.targets)) or 1.0
+    mine = miscalibration(evidence.targets, evidence.candidate, evidence.weights)
+    theirs = miscalibration(evidence.targets, evidence.champion, evidence.weights)
+    error, surely, other = mine.error / unit, mine.surely_above / unit, theirs.error / unit
+    figures = {"error": error, "surely_above": surely, "champion": other, "max": allowed, "rows": mine.rows}
+    reason = (
+        f"calibration error {error:.4f} on {mine.rows} rows (surely above {surely:.4f}), {other:.4f} of the"
+        f" {evidence.reference}, allowed {allowed:.4f}"
+    )
+    passed = surely <= allowed or error <= other
+    return GateReport(name="calibration", passed=passed, figures=figures, reason=reason)
+
+
+def size_gate(spec: ModelSpec, model_bytes: int) -> GateReport:
+    """Whether the served model's text is at most `max_megabytes` (of 1,000,000 bytes)."""
+    megabytes, allowed = model_bytes / 1e6, spec.gates.max_megabytes
+    reason = f"the model has {megabytes:.2f} MB, allowed {allowed:g} MB"
+    figures = {"megabytes": megabytes, "max_megabytes": allowed}
+    return GateReport(name="size", passed=megabytes <= allowed, figures=figures, reason=reason)
+
+
 def latency_gate(spec: ModelSpec, seconds: Floats) -> GateReport:
     """Whether one row is answered within `max_latency`: the median of `seconds`, one per single-row prediction."""
     allowed_ms = spec.gates.max_latency.total_seconds() * 1000
@@ -101,7 +143,7 @@ def latency_gate(spec: ModelSpec, seconds: Floats) -> GateReport:
 def compatibility_gate(spec: ModelSpec, champion: ModelSpec | None, booster_features: tuple[str, ...]) -> GateReport:
     """Whether every instance that the champion takes is taken by the candidate, and answered in the same terms."""
     broken = _broken(spec, champion) if champion else []
-    if booster_features != spec.feature_names:
+    if booster_features != tuple(column for feature in spec.features for column in feature.columns):
         broken.insert(0, "the model's feature names are not those of the spec")
     reason = "; ".join(broken) or "takes every instance that the champion takes"
     return GateReport(name="compatibility", passed=not broken, figures={"broken": broken}, reason=reason)

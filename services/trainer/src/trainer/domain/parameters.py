@@ -36,4 +36,10 @@ def parameters(spec: ModelSpec, num_threads: int) -> Parameters:
     classes: Parameters = {"num_class": len(spec.classes)} if spec.task == "multiclass" else {}
     fixed: Parameters = {**_REPEATABLE, "num_threads": num_threads, "verbosity": -1}
     defaults: Parameters = {"learning_rate": 0.05, "num_leaves": 31}
-    return {**_OBJECTIVES[spec.task], **classes, **defaults, **spec.training.params, **fixed}
+    return {**_OBJECTIVES[spec.task], **classes, **defaults, **_monotone(spec), **spec.training.params, **fixed}
+
+
+def _monotone(spec: ModelSpec) -> Parameters:
+    signs = {"increasing": 1, "decreasing": -1, None: 0}
+    each = [signs[feature.monotone] for feature in spec.features for _ in feature.columns]
+    return {"monotone_constraints": ",".join(map(str, each))} if any(each) else {}

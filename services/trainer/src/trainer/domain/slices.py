@@ -64,6 +64,8 @@ def _slices(spec: ModelSpec, rows: pl.DataFrame) -> Iterator[tuple[str, np.ndarr
             for value in feature.values or ():
                 yield f"{feature.name}={value}", (column == value).fill_null(value=False).to_numpy()
             continue
+        if feature.type == "timestamp":
+            continue
         numbers = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
         if not np.isfinite(numbers).any():
             continue

@@ -139,9 +139,7 @@ def _with_prediction(words: pl.DataFrame, predictions: pl.DataFrame, spec: Model
 
 def _base_rows(base: pl.DataFrame, spec: ModelSpec) -> pl.DataFrame:
     label = pl.Float64 if spec.task == "regression" else pl.String
-    typed = [
-        pl.col(feature.name).cast(pl.String if feature.type == "category" else pl.Float64) for feature in spec.features
-    ]
+    typed = [pl.col(feature.name).cast(pl.String if feature.is_text else pl.Float64) for feature in spec.features]
     return base.select(
         pl.lit(None, pl.String).alias("event_id"),
         *typed,

@@ -97,8 +97,8 @@ def _column(tensor: Tensor) -> Sequence[Any]:
 
 
 def _columns_of_matrix(tensor: Tensor, schema: FeatureSchema) -> Mapping[str, Sequence[Any]]:
-    if schema.categorical_indices:
-        raise InputError("this model has categories: send one input per feature")
+    if any(feature.is_text for feature in schema.features):
+        raise InputError("this model has categories or timestamps: send one input per feature")
     width = len(schema.names)
     if tensor.datatype == TEXT:
         raise InputError("the input features is of numbers, such as FP64")
