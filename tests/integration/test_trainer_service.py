@@ -81,7 +81,14 @@ def test_a_model_is_added_retrained_and_reproduced_by_commands(lab: Lab, service
     assert "byte-identical" in same.stdout
     shown = json.loads(flywheel("model", "show", lab.model, "2", "--json").stdout)
     assert shown["state"] == "promoted"
-    assert [gate["name"] for gate in shown["gates"]] == ["metric", "worst_slice", "latency", "compatibility"]
+    assert [gate["name"] for gate in shown["gates"]] == [
+        "metric",
+        "worst_slice",
+        "calibration",
+        "size",
+        "latency",
+        "compatibility",
+    ]
 
 
 def test_the_trace_of_whoever_asked_reaches_model_updated(lab: Lab, service: httpx.Client) -> None:

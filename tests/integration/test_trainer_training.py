@@ -14,6 +14,7 @@ from trainer.domain.errors import NotAllowed
 from trainer.settings import Settings
 
 Lab = Any
+GATES = ("metric", "worst_slice", "calibration", "size", "latency", "compatibility")
 
 
 def test_a_model_that_is_added_becomes_the_first_champion(lab: Lab, tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_a_model_that_is_added_becomes_the_first_champion(lab: Lab, tmp_path: Pa
     assert champion.trigger_id is None
     assert champion.git_commit
     assert champion.metrics["judged.auc"] > 0.85
-    assert {gate.name for gate in champion.gates} == {"metric", "worst_slice", "latency", "compatibility"}
+    assert {gate.name for gate in champion.gates} == set(GATES)
     assert champion.artifact_uri.startswith("s3://")
     fetched = lab.registry.artifacts.fetch(champion.artifact_uri, tmp_path, champion.artifact_sha256)
     assert (fetched / "model.txt").read_text().startswith("tree")

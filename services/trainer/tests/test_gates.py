@@ -100,9 +100,10 @@ def test_a_slice_that_gets_much_worse_stops_a_model_that_gains_on_the_whole() ->
     assert report.figures["loss"] > report.figures["surely_above"] > 0.05
 
 
-def test_the_same_model_passes_every_comparison() -> None:
+def test_a_model_that_answers_as_the_champion_does_is_no_gain_and_no_loss() -> None:
     same = evidence(answers(1.0), answers(1.0))
-    assert gates.metric_gate(a_spec(), same).passed
+    refused = gates.metric_gate(a_spec(), same)
+    assert (refused.passed, "exactly as the champion does" in refused.reason) == (False, True)
     assert gates.slice_gate(a_spec(), same).passed
     assert gates.golden_gate(a_spec(), same).passed
 
@@ -140,3 +141,27 @@ features:
     assert gates.compatibility_gate(champion, narrower, ("colour", "size")).figures["broken"] == ["weight is gone"]
     assert gates.compatibility_gate(champion, None, ("colour", "size")).passed
     assert not gates.compatibility_gate(champion, champion, ("size", "colour")).passed
+
+
+def test_at_no_confidence_the_point_decides_and_the_interval_is_shown() -> None:
+    seen = evidence(answers(1.0), answers(1.02))
+    at_point = gates.metric_gate(a_spec(confidence=0.0), seen)
+    figures = at_point.figures
+    assert at_point.passed
+    assert figures["decided_by"] == "gain"
+    assert figures["low"] < figures["gain"] < figures["high"]
+    doubted = gates.metric_gate(a_spec(confidence=0.9, min_gain=figures["gain"]), seen)
+    assert (doubted.passed, doubted.figures["decided_by"]) == (False, "low")
+
+
+def test_probabilities_far_from_the_truth_are_refused_unless_the_champions_are_further() -> None:
+    good, off = answers(1.0), np.clip(answers(1.0) * 0.3, 0.0, 1.0)
+    report = gates.calibration_gate(a_spec(), evidence(good, off))
+    assert not report.passed
+    assert report.figures["surely_above"] > report.figures["max"]
+    assert gates.calibration_gate(a_spec(), evidence(off, off)).passed
+
+
+def test_a_model_too_large_is_refused() -> None:
+    assert gates.size_gate(a_spec(max_megabytes=2.0), 2_000_000).passed
+    assert not gates.size_gate(a_spec(max_megabytes=2.0), 2_000_001).passed

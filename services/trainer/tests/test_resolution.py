@@ -99,3 +99,14 @@ def test_the_order_of_arrival_never_changes_the_result(words: list[dict[str, Any
     one, other = (resolve(labelled(frame(*rows))).sort("event_id") for rows in (words, shuffled))
     assert one.equals(other)
     assert one["prediction_id"].n_unique() == one.height
+
+
+def test_two_users_of_little_trust_do_not_outweigh_one_of_much() -> None:
+    words = labelled(
+        frame(
+            a_word(1, "a", user_hash="u"),
+            a_word(2, "a", user_hash="v"),
+            a_word(3, "b", user_hash="w"),
+        )
+    ).with_columns(pl.Series("_trust", [0.2, 0.3, 0.9]))
+    assert resolve(words)["label"].to_list() == ["b"]

@@ -3,6 +3,7 @@
 import builtins
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing_extensions import override
 from lake.errors import AccessDenied, LakeUnavailable
 from lake.settings import LakeSettings
 
+_PIECE_BYTES = 1 << 20
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _TAKEN = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 _DENIED = frozenset({"AccessDenied", "403", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
@@ -41,6 +43,9 @@ class Objects(Protocol):
 
     def get(self, key: str) -> bytes | None:
         """The content, or None where there is no such key."""
+
+    def download(self, key: str, target: Path) -> bool:
+        """Write the content to the file `target`, in pieces; whether there is such a key."""
 
     def size(self, key: str) -> int | None:
         """The content's length in bytes, or None where there is no such key."""
@@ -104,6 +109,20 @@ class S3Objects(Objects):
                 if _code(exc) in _ABSENT:
                     return None
                 raise
+
+    @override
+    def download(self, key: str, target: Path) -> bool:
+        with self._reaching(key):
+            try:
+                body = self._client.get_object(Bucket=self._bucket, Key=self._full(key))["Body"]
+            except ClientError as exc:
+                if _code(exc) in _ABSENT:
+                    return False
+                raise
+            with target.open("wb") as file:
+                for piece in body.iter_chunks(_PIECE_BYTES):
+                    file.write(piece)
+        return True
 
     @override
     def size(self, key: str) -> int | None:
@@ -223,6 +242,14 @@ class FolderObjects(Objects):
     def get(self, key: str) -> bytes | None:
         path = self._root / key
         return path.read_bytes() if path.is_file() else None
+
+    @override
+    def download(self, key: str, target: Path) -> bool:
+        path = self._root / key
+        if not path.is_file():
+            return False
+        shutil.copyfile(path, target)
+        return True
 
     @override
     def size(self, key: str) -> int | None:

@@ -56,6 +56,10 @@ class Pins:
         options = {name: value for name, value in self._lake.settings.storage_options().items() if name[:4] == "aws_"}
         return pl.scan_parquet(self._objects.uri(key), storage_options=options or None)
 
+    def download(self, digest: str, target: Path) -> bool:
+        """Copy the Parquet file of that digest to `target`; whether it is kept."""
+        return self._objects.download(self._sets + digest + _ROWS, target)
+
     def note(self, version: str, said: Mapping[str, Any]) -> None:
         """Say what a registered version was trained on (`training_set_hash`); the first note stays."""
         self._objects.put_if_absent(f"{self._versions}{version}.json", json.dumps(dict(said), sort_keys=True).encode())

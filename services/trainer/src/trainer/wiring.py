@@ -30,9 +30,11 @@ from trainer.adapters.live_evidence import LakeEvidence
 from trainer.adapters.models import RegisteredModels
 from trainer.adapters.quarantine import LakeQuarantine
 from trainer.adapters.rollout_log import LakeRolloutLog
+from trainer.adapters.search import search
 from trainer.adapters.source_code import git_commit
 from trainer.adapters.webhooks import Webhook, group, secret_bytes
 from trainer.adapters.windows import LakeWindows
+from trainer.application.candidates import Candidates, Workshop
 from trainer.application.conduct import Conductor
 from trainer.application.erase import Erase
 from trainer.application.judging import Judging
@@ -45,7 +47,7 @@ from trainer.application.reproduce import Reproduce
 from trainer.application.rollout import Rollout
 from trainer.application.rollout_view import RolloutViews
 from trainer.application.showing import Showing
-from trainer.application.train import Train, Workshop
+from trainer.application.train import Train
 from trainer.application.upkeep import KeepUp
 from trainer.application.watching import Watching
 from trainer.entrypoints import api, dataset_api, observed, worker
@@ -113,11 +115,13 @@ def build(
     health = KafkaHealth(settings.kafka, now)
     conductor = Conductor(datasets, rollout, LakeEvidence(lake), health, now)
     progress = InProgress()
+    judging = Judging(used.learner, models)
     train = Train(
-        Workshop(datasets, used.learner, Judging(used.learner, models), settings.trainer.threads),
+        datasets,
+        Candidates(Workshop(datasets, used.learner, judging, search, settings.trainer.threads), progress),
         registry,
-        registry.run_store,
-        MlflowLedger(registry, settings.trainer.git_commit or git_commit()),
+        runs=registry.run_store,
+        ledger=MlflowLedger(registry, settings.trainer.git_commit or git_commit()),
         triggers=triggers,
         rollout=rollout,
         progress=progress,

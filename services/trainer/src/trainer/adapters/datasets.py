@@ -1,6 +1,8 @@
 """The lake as the trainer reads it, and what the trainer pins beside the tables."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +13,7 @@ from flywheel_schemas.spec import ModelSpec, load_specs
 from lake import Lake, read, schema
 from lake.pins import Pins
 from trainer.adapters import quarantine
+from trainer.adapters.parquet_rows import ParquetRows
 from trainer.domain.errors import CannotTrain, NoSuchModel
 from trainer.domain.training_set import Sources
 
@@ -75,6 +78,13 @@ class LakeDatasets:
         content = BytesIO()
         held.write_parquet(content)
         self._lake.objects.put(quarantine.held_key(model), content.getvalue())
+
+    @contextmanager
+    def stream(self, spec: ModelSpec, digest: str) -> Iterator[ParquetRows]:
+        """The training set of that digest from a copy on disk, which is removed afterwards."""
+        with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+            Pins(self._lake, spec.name).download(digest, Path(file.name))
+            yield ParquetRows(Path(file.name), spec)
 
     def note_version(self, model: str, version: str, note: Mapping[str, Any]) -> None:
         """Write `{model}/_flywheel/versions/{version}.json`, unless it is there."""

@@ -11,7 +11,7 @@ from registry.runs import Run
 from trainer.adapters import plots
 from trainer.adapters.models import TRAINING_FILE
 from trainer.application import fitting
-from trainer.application.train import Submission
+from trainer.application.submission import Submission
 
 EXAMPLE_ROWS = 5
 

@@ -5,6 +5,7 @@ since they can be run again from the start at any point.
 """
 
 from collections.abc import Callable, Mapping, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from lake.upkeep import Upkeep
 from lake.versions import Version
 from registry import ModelVersion, VersionState
 from registry.runs import Outcome, Run
-from trainer.application.rows import Batches
+from trainer.application.rows import Batches, Rows
 from trainer.domain.calibration import Calibration
 from trainer.domain.metrics import Floats
 from trainer.domain.parameters import Parameters
@@ -80,6 +81,9 @@ class Datasets(Protocol):
 
     def note_held(self, model: str, held: pl.DataFrame) -> None:
         """Say which rows the newest training left out, and why."""
+
+    def stream(self, spec: ModelSpec, digest: str) -> AbstractContextManager[Rows]:
+        """The kept training set of that digest, read from disk batch by batch within the block."""
 
     def note_version(self, model: str, version: str, note: Mapping[str, Any]) -> None:
         """Say, beside the data, what a registered version was trained on; the first note stays."""

@@ -7,6 +7,7 @@ from typing import Any
 from flywheel_schemas.spec import ModelSpec
 from registry import ModelVersion
 from trainer.application import fitting
+from trainer.application.fitting import Start
 from trainer.application.ports import Datasets, Learner, Models, Registry
 from trainer.domain.fingerprint import training_set_hash
 from trainer.domain.training_set import TrainingSet
@@ -43,7 +44,8 @@ class Reproduce:
         if rows is None:
             gone = f"data: the training set {registered.training_set_hash} is no longer kept"
             return Reproduction(identical=False, differences=(gone,), rows=0, rounds=0)
-        again = fitting.fit(self._learner, spec, TrainingSet(rows, {}), dict(said["parameters"]))
+        start = self._start(model, said.get("continues"))
+        again = fitting.fit(self._learner, spec, TrainingSet(rows, {}), dict(said["parameters"]), start=start)
         same = again.served.text == text
         found = () if same else self._differences(spec, registered, said, rows_hash=training_set_hash(rows, spec))
         if not same and again.served.rounds != said["rounds"]:
@@ -51,6 +53,12 @@ class Reproduce:
         if not same:
             found = (*found, _first_difference(text, again.served.text))
         return Reproduction(identical=same, differences=found, rows=rows.height, rounds=again.served.rounds)
+
+    def _start(self, model: str, version: str | None) -> Start | None:
+        """The version that it went on from, as it was registered."""
+        if version is None:
+            return None
+        return Start(version, self._models.load(self._registry.version(model, version))[1])
 
     def _differences(
         self, spec: ModelSpec, registered: ModelVersion, said: Mapping[str, Any], rows_hash: str

@@ -7,31 +7,26 @@ at the end. A training that died is taken up again with the same pins, so it lea
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from flywheel_schemas.events import GateReport, ThresholdReached
+from flywheel_schemas.events import ThresholdReached
 from flywheel_schemas.spec import ModelSpec
 from registry import ModelVersion
 from registry.runs import Outcome, Run
 from telemetry import logging, metrics
-from trainer.application import fitting
-from trainer.application.fitting import Trained
-from trainer.application.judging import Judgement, Judging, nothing_new
-from trainer.application.ports import Datasets, Learner, Registry, Runs, Triggers
+from trainer.application.candidates import Candidates
+from trainer.application.ports import Datasets, Registry, Runs, Triggers
 from trainer.application.progress import InProgress
 from trainer.application.rollout import Rollout
-from trainer.domain import training_set as sets
+from trainer.application.submission import Ledger, Request
 from trainer.domain.errors import CannotTrain
-from trainer.domain.fingerprint import training_set_hash
-from trainer.domain.parameters import parameters
 from trainer.domain.rollout import Action
+
+__all__ = ["Request", "Train"]
 
 MAX_ATTEMPTS = 10
 _LOG = logging.get("trainer")
 _RUNS = metrics.counter("flywheel_training_runs_total", "Trainings that ended, by outcome.", ("model", "outcome"))
-_ROWS = metrics.gauge("flywheel_training_rows", "Rows of the last training set.", ("model",))
 _SECONDS = metrics.histogram(
     "flywheel_training_duration_seconds",
     "From taking up a request to its outcome.",
@@ -47,72 +42,24 @@ OF_ACTION = {
 """The outcome of a training whose version got this far; of one on trial or waiting, its rollout sets it later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be trained, and why. `trigger` None means that a person added the model."""
-
-    model: str
-    reason: str
-    trigger: ThresholdReached | None = None
-
-    @property
-    def trigger_id(self) -> str | None:
-        """The trigger's id as text."""
-        return str(self.trigger.trigger_id) if self.trigger else None
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """Everything about a candidate that is kept."""
-
-    spec: ModelSpec
-    request: Request
-    training_set: sets.TrainingSet
-    training_set_uri: str
-    digest: str
-    versions: Mapping[str, int]
-    trained: Trained
-    judgement: Judgement
-    gates: tuple[GateReport, ...]
-    champion: ModelVersion | None
-
-
-class Ledger(Protocol):
-    """Keeps runs and versions with all that is known of them."""
-
-    def register(self, run: Run, submission: Submission) -> ModelVersion:
-        """Log the run and register the candidate; again for the same run gives the version that is there."""
-
-    def version_of(self, run: Run) -> ModelVersion | None:
-        """The version that the run has already led to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """Where a training gets its data, its model and its judgement from."""
-
-    datasets: Datasets
-    learner: Learner
-    judging: Judging
-    num_threads: int
-
-
 class Train:
     """Trains on request, one at a time per model."""
 
     def __init__(
         self,
-        workshop: Workshop,
+        datasets: Datasets,
+        candidates: Candidates,
         registry: Registry,
+        *,
         runs: Runs,
         ledger: Ledger,
-        *,
         triggers: Triggers,
         rollout: Rollout,
         progress: InProgress,
         host: str,
     ) -> None:
-        self._shop = workshop
+        self._datasets = datasets
+        self._candidates = candidates
         self._registry = registry
         self._runs = runs
         self._ledger = ledger
@@ -127,7 +74,7 @@ class Train:
 
         Raises NoSuchModel.
         """
-        self._shop.datasets.spec(request.model)
+        self._datasets.spec(request.model)
         return self._runs.start(request.model, request.reason, self._tags(request))
 
     def handle(self, request: Request, opened: Run | None = None) -> Outcome | None:
@@ -140,7 +87,7 @@ class Train:
             if known and known.outcome:
                 _LOG.info("trigger_already_handled", model=request.model, trigger_id=request.trigger_id)
                 return known.outcome
-            spec = self._shop.datasets.spec(request.model)
+            spec = self._datasets.spec(request.model)
             if newer := self._newer(request):
                 return self._supersede(request, known, newer)
             run = known or self._runs.start(request.model, request.reason, self._tags(request))
@@ -165,7 +112,7 @@ class Train:
             if version is None:
                 self._runs.fail(run.run_id, "the trainer stopped before the model was registered; ask again")
                 return None
-            return self._settle(run, self._shop.datasets.spec(run.model), version)
+            return self._settle(run, self._datasets.spec(run.model), version)
 
     def _newer(self, request: Request) -> ThresholdReached | None:
         """The trigger that makes this one pointless: the newest in the log, if this one is in the log too."""
@@ -179,7 +126,7 @@ class Train:
     def _supersede(self, request: Request, known: Run | None, newer: ThresholdReached) -> Outcome | None:
         run = known or self._runs.start(request.model, request.reason, self._tags(request))
         if version := self._ledger.version_of(run):
-            return self._settle(run, self._shop.datasets.spec(run.model), version)
+            return self._settle(run, self._datasets.spec(run.model), version)
         self._runs.finish(run.run_id, Outcome.SUPERSEDED, f"a newer trigger followed: {newer.trigger_id}")
         _RUNS.labels(request.model, Outcome.SUPERSEDED.value).inc()
         return Outcome.SUPERSEDED
@@ -205,41 +152,19 @@ class Train:
 
     def _train(self, run: Run, spec: ModelSpec, request: Request) -> ModelVersion:
         """The registered candidate; the champion where a person adds the very rows that it was trained on."""
-        stage, model = self._progress.stage, spec.name
-        champion = self._registry.champion(model)
-        known = self._known_events(champion)
-        with stage(model, "reading"):
-            versions = self._pinned(run)
-            sources = self._shop.datasets.sources(spec, versions)
-        with stage(model, "building the training set"):
-            training_set = sets.build(sources, spec, known)
-            digest = training_set_hash(training_set.rows, spec)
-            uri = self._shop.datasets.keep(model, digest, training_set.rows)
-            self._shop.datasets.note_held(model, training_set.held)
-            _ROWS.labels(model).set(training_set.rows.height)
-        if champion and request.trigger is None and champion.training_set_hash == digest:
+        champion = self._registry.champion(spec.name)
+        submission = self._candidates.make(spec, request, self._pinned(run), champion)
+        if submission is None and champion is not None:
             return champion
-        with stage(model, "training"):
-            chosen = parameters(spec, self._shop.num_threads)
-            trained = fitting.fit(self._shop.learner, spec, training_set, chosen)
-        with stage(model, "judging"):
-            rival = self._shop.judging.rival(spec, champion)
-            golden = self._shop.datasets.golden(spec)
-            judgement = self._shop.judging.judge(spec, training_set, trained, rival, golden)
-            gates = judgement.gates
-            if known is not None and request.trigger is not None:
-                gates = nothing_new(gates, training_set.holdout, known)
-        with stage(model, "registering"):
-            submission = Submission(
-                spec, request, training_set, uri, digest, versions, trained, judgement, tuple(gates), champion
-            )
+        assert submission is not None  # noqa: S101 - only a champion's own rows make none
+        with self._progress.stage(spec.name, "registering"):
             version = self._ledger.register(run, submission)
         self._rollout.announce_registered(version)
         return version
 
     def _settle(self, run: Run, spec: ModelSpec, version: ModelVersion) -> Outcome | None:
         with self._progress.stage(run.model, "rolling out"):
-            self._shop.datasets.note_version(run.model, version.version, _note(version))
+            self._datasets.note_version(run.model, version.version, _note(version))
             step = self._rollout.settle(version, spec.rollout)
             if step.action not in OF_ACTION:
                 self._runs.tag(run.run_id, version=version.version, reason=step.reason, rollout=step.action.value)
@@ -254,7 +179,7 @@ class Train:
         """The dataset versions of the run: those of its first attempt, so that another leads to the same model."""
         if run.dataset_versions:
             return {kind: int(version) for kind, version in json.loads(run.dataset_versions).items()}
-        versions = self._shop.datasets.pin(run.model)
+        versions = self._datasets.pin(run.model)
         self._runs.tag(run.run_id, dataset_versions=json.dumps(versions, sort_keys=True))
         return versions
 
@@ -264,12 +189,6 @@ class Train:
     def _tags(self, request: Request) -> dict[str, str]:
         trigger = {"trigger_id": request.trigger_id} if request.trigger_id else {}
         return {"reason": request.reason, "host": self._host, **trigger}
-
-    def _known_events(self, champion: ModelVersion | None) -> frozenset[str] | None:
-        if champion is None:
-            return None
-        rows = self._shop.datasets.kept(champion.model, champion.training_set_hash)
-        return frozenset() if rows is None else frozenset(rows["event_id"].drop_nulls().to_list())
 
 
 def _note(version: ModelVersion) -> dict[str, Any]:

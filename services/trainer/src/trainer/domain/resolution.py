@@ -26,9 +26,12 @@ def labelled(feedback: pl.DataFrame) -> pl.DataFrame:
 def resolve(words: pl.DataFrame) -> pl.DataFrame:
     """One row per prediction (and each row that names none as it is), from rows as `labelled` gives them.
 
-    Of each user the latest word counts, and of the anonymous together the latest. The label that most of them
-    give wins; among labels with as many, the one said last. The row that stays is the last that gave that label.
+    Of each user the latest word counts, and of the anonymous together the latest. The label with most votes wins;
+    among labels with as many, the one said last. The row that stays is the last that gave that label. A vote weighs
+    1, or what the column `_trust` says of its user.
     """
+    if "_trust" not in words.columns:
+        words = words.with_columns(pl.lit(1.0).alias("_trust"))
     order = ["_said_at", "received_at", "event_id"]
     alone = words.filter(pl.col("prediction_id").is_null())
     about = words.filter(pl.col("prediction_id").is_not_null()).sort(order)
@@ -37,7 +40,7 @@ def resolve(words: pl.DataFrame) -> pl.DataFrame:
         ["prediction_id", "_voter"], keep="last", maintain_order=True
     )
     votes = latest.with_columns(
-        pl.len().over("prediction_id", "label").alias("_votes"),
+        pl.col("_trust").sum().round(9).over("prediction_id", "label").alias("_votes"),
         pl.col("audited").fill_null(value=False).any().over("prediction_id").alias("audited"),
     )
     chosen = votes.sort(["_votes", *order]).unique("prediction_id", keep="last", maintain_order=True)

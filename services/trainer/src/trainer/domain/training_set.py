@@ -10,7 +10,7 @@ from trainer.domain import caps, evidence_weights, resolution, suspicion
 from trainer.domain.errors import CannotTrain
 
 # The leading underscore keeps them apart from features, whose names begin with a letter.
-PINNED = ("event_id", "label", "_weight", "occurred_at", "_origin", "kind", "_split")
+PINNED = ("event_id", "label", "_weight", "occurred_at", "received_at", "_origin", "source", "kind", "_split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def build(sources: Sources, spec: ModelSpec, known_events: frozenset[str] | None
     weights = evidence_weights.weigh(feedback, sources.predictions, spec)
     feedback = feedback.with_columns(pl.Series("_weight", weights.values, dtype=pl.Float64) * pl.col("_trust"))
     base = _base_rows(sources.base, spec)
-    feedback = caps.cap_users(feedback, spec.feedback.max_share_per_user, other_weight=float(base.height))
+    feedback = caps.cap(feedback, spec.feedback, other_weight=float(base.height))
     merged = pl.concat([base, feedback.select(base.columns)], how="vertical")
     rows = split(_in_time(merged), spec.training.holdout, known_events)
     counted = rows["_split"].value_counts()
@@ -146,7 +146,9 @@ def _base_rows(base: pl.DataFrame, spec: ModelSpec) -> pl.DataFrame:
         pl.col("label").cast(label),
         pl.lit(1.0).alias("_weight"),
         pl.col("occurred_at").cast(pl.Datetime("us", "UTC")),
+        pl.lit(None, pl.Datetime("us", "UTC")).alias("received_at"),
         pl.lit("base").alias("_origin"),
+        pl.lit("base").alias("source"),
         pl.lit("base").alias("kind"),
     )
 
