@@ -78,6 +78,13 @@ def test_where_everybody_contradicts_the_base_the_world_has_changed_and_nobody_i
     assert found.words["_trust"].min() == 1.0
 
 
+def test_the_only_user_who_is_known_is_no_liar_for_having_seen_the_world_change():
+    words = said(liars=60)
+    alone = pl.when(pl.col("at") < 400).then(pl.lit("a" * 32)).otherwise(pl.lit(None, pl.String))
+    found = screen(words.with_columns(alone.alias("user_hash")))
+    assert found.held.is_empty()
+
+
 def test_a_burst_of_lies_is_left_out_and_a_burst_of_truths_is_not():
     lies, truths = said(700, users=1, liars=1, seed=5), said(700, users=1, seed=5)
     for burst, left_out in ((lies, True), (truths, False)):

@@ -9,6 +9,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Set
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,20 @@ class Pins:
             return []
         ids = read.collect(rows.select("event_id").drop_nulls().unique().sort("event_id"), self._sets + digest)
         return list(ids["event_id"])
+
+    def strip(self, digest: str, events: Set[str]) -> None:
+        """Rewrite the training set without these events, for those that people had erased."""
+        rows = self.rows(digest)
+        if rows is None:
+            return
+        erased = pl.col("event_id").is_in(sorted(events)).fill_null(value=False)
+        kept = read.collect(rows.filter(~erased), self._sets + digest)
+        ids = kept.select(pl.col("event_id").cast(pl.String)).drop_nulls().unique()
+        content = BytesIO()
+        kept.write_parquet(content, compression="zstd", compression_level=1)
+        # The ids go first: a crash in between leaves rows to strip.
+        self._objects.put(self._sets + digest + _EVENTS, sorted_ids.encode(ids))
+        self._objects.put(self._sets + digest + _ROWS, content.getvalue())
 
     def expire(self, retention: RetentionPolicy, in_use: Set[str]) -> list[str]:
         """Remove training sets whose models were all registered longer ago than `dataset_versions`; their digests.

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from io import BytesIO
 
 import polars as pl
 from typing_extensions import override
@@ -10,6 +9,7 @@ from typing_extensions import override
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from lake import Lake, erasing, read
 from lake.erasures import Erasure, Tombstone
+from lake.pins import Pins
 from trainer.application.erase import Erasures, Learned
 
 
@@ -62,32 +62,15 @@ class LakeErasures(Erasures):
         found = []
         for key in self._lake.objects.list(f"{model}/_flywheel/versions/"):
             said = json.loads(self._lake.objects.get(key) or b"{}")
-            held = self._pinned_events(model, said["training_set_hash"]) & events if said else set()
+            held = events.intersection(Pins(self._lake, model).events(said["training_set_hash"])) if said else set()
             if held:
                 found.append(Learned(str(said["version"]), said["training_set_hash"], len(held)))
         return found
 
     @override
     def strip(self, model: str, training_set_hash: str, events: set[str]) -> None:
-        key = _key(model, training_set_hash)
-        raw = self._lake.objects.get(key)
-        if raw is None:
-            return
-        kept = pl.read_parquet(BytesIO(raw)).filter(~pl.col("event_id").is_in(list(events)).fill_null(value=False))
-        content = BytesIO()
-        kept.write_parquet(content, compression="zstd", compression_level=1)
-        self._lake.objects.put(key, content.getvalue())
+        Pins(self._lake, model).strip(training_set_hash, events)
 
     @override
     def erase(self, model: str, stone: Tombstone) -> Mapping[str, int]:
         return erasing.erase(self._lake, model, stone, FEEDBACK_EVENTS.name)
-
-    def _pinned_events(self, model: str, training_set_hash: str) -> set[str]:
-        raw = self._lake.objects.get(_key(model, training_set_hash))
-        return (
-            set() if raw is None else set(pl.read_parquet(BytesIO(raw), columns=["event_id"])["event_id"].drop_nulls())
-        )
-
-
-def _key(model: str, training_set_hash: str) -> str:
-    return f"{model}/_flywheel/training_sets/{training_set_hash}.parquet"

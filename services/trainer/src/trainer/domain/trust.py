@@ -52,7 +52,8 @@ def doubt(words: Words) -> np.ndarray:
         share = float((per_user[spoke].sum() + _PRIOR_LIARS) / (spoke.sum() + _PRIOR_USERS))
         share = min(max(share, 1e-4), 0.45)
         believed = np.where(known, per_user[np.maximum(words.user, 0)], 0.0)
-    return believed if share <= _MOST_LIARS else np.zeros(len(words.said))
+    seem_to_lie = float((per_user[spoke] > 0.5).mean())
+    return believed if seem_to_lie <= _MOST_LIARS else np.zeros(len(words.said))
 
 
 def factors(doubts: np.ndarray) -> np.ndarray:
