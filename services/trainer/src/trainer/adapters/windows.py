@@ -9,7 +9,10 @@ from lake import Lake, read, schema
 
 
 class LakeWindows:
-    """Reads a window of a table: whole days are skipped by the partition column, files by their statistics."""
+    """Reads a window of a table, without what its users had erased.
+
+    Whole days are skipped by the partition column, files by their statistics.
+    """
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -44,4 +47,4 @@ class LakeWindows:
             for name, dtype in wanted.schema.items()
         ]
         recent = found.filter((pl.col("event_date") >= since.date()) & (pl.col("received_at") >= since))
-        return read.collect(recent.select(columns), table.uri)
+        return read.collect(self._lake.erasures.tombstones().honoured(recent).select(columns), table.uri)
