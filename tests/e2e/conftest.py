@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from flywheel_local.stack import Stack
+from tests.browsing import browser, check_accessibility, context, page
+
+__all__ = ["RunningStack", "browser", "check_accessibility", "context", "page", "running_stack"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The browser that tests drive: the system's Chromium. `python -m tests.browser.chromium` installs it where it may."""
+"""The browser that tests drive: the system's Chromium. `python -m tests.chromium` installs it where it may."""
 
 import os
 import shutil
