@@ -122,3 +122,13 @@ def test_the_log_says_what_the_rollback_was(lake, table, rows):
     newest = versions.list_versions(table, 1)[0]
     assert newest.operation == "RESTORE"
     assert newest.flush[ROLLED_BACK]["reason"] == "a bad import"
+
+
+def test_counting_goes_on_from_fewer_rows_only_where_a_rollback_came_after(lake, table, rows):
+    version = append_once(table, rows(0, 4), "feedback-events/0", 4).version
+    append_once(table, rows(5, 9), "feedback-events/0", 9)
+    before = datetime.now(UTC)
+    rollback.rollback(lake, "fruit", wanted(lake, version))
+    assert rollback.counted_from(lake, "fruit", 10, before) == 5
+    assert rollback.counted_from(lake, "fruit", 3, before) == 3
+    assert rollback.counted_from(lake, "fruit", 10, datetime.now(UTC)) == 10

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from flywheel_schemas.events import ThresholdReached
 from flywheel_schemas.spec import ModelSpec
-from lake import Lake, read, versions
+from lake import Lake, read, rollback, versions
 from lake.triggers import LoggedTrigger, Mark, TriggerLog, mark
 from stream_processor.application.ports import Triggers
 from stream_processor.domain.thresholds import LastTrigger, NewFeedback, weighed
@@ -37,7 +37,8 @@ class LakeTriggers(Triggers):
         newest = TriggerLog(self._lake, model).newest()
         if newest is None:
             return None
-        return LastTrigger(newest.n, newest.trigger.occurred_at, newest.mark.labelled_rows if newest.mark else 0)
+        then, at = newest.mark.labelled_rows if newest.mark else 0, newest.trigger.occurred_at
+        return LastTrigger(newest.n, at, rollback.counted_from(self._lake, model, then, at))
 
     @override
     def new_feedback(self, spec: ModelSpec, version: int) -> NewFeedback:
