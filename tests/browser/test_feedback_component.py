@@ -73,6 +73,15 @@ def sent_by(page: Page) -> list[dict[str, Any]]:
     return events
 
 
+def arrived(page: Page, sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was sent, once this process has heard of it."""
+    for _ in range(250):
+        if sent:
+            break
+        page.wait_for_timeout(20)
+    return sent
+
+
 def test_a_correction_made_with_the_keyboard_alone_reaches_kafka(page: Page, application: Application, stack: Any):
     sent = sent_by(page)
     prediction = application.show(page)
@@ -88,7 +97,7 @@ def test_a_correction_made_with_the_keyboard_alone_reaches_kafka(page: Page, app
     expect(page.get_by_role("status")).to_contain_text("Thank you. Your feedback may improve the model.")
     expect(page.get_by_role("status")).to_be_focused()
 
-    (event,) = sent
+    (event,) = arrived(page, sent)
     stored = _in_kafka(stack, event["event_id"])
     assert stored["label"] == "on_time"
     assert stored["prediction_id"] == prediction
@@ -106,7 +115,7 @@ def test_right_with_stars_is_one_confirmation(page: Page, application: Applicati
     page.get_by_role("button", name="Send feedback").click()
     expect(page.get_by_role("status")).to_contain_text("Thank you.")
 
-    (event,) = sent
+    (event,) = arrived(page, sent)
     assert (event["kind"], event["rating"], event["source"], event["user_id"]) == ("confirmation", 4, "shop", "ada")
     assert "label" not in event
 

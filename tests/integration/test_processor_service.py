@@ -26,7 +26,7 @@ def test_while_s3_is_away_it_waits_and_says_so(bench):
     bench.send(200)
     until(lambda: "S3_ENDPOINT_URL" in str(readiness(worker)))
     assert worker.poll() is None
-    assert get(worker, "/healthz")[0] == 200
+    until(lambda: get(worker, "/healthz")[0] == 200)
     gate.shut = False
     bench.reconcile()
     until(lambda: ready(worker))
