@@ -49,7 +49,7 @@ def check_accessibility() -> Callable[[Page], None]:
             page.emulate_media(color_scheme=scheme)
             found = axe.run(page)
             wrong = [(each["id"], [node["target"] for node in each["nodes"]]) for each in found.response["violations"]]
-            assert wrong == [], f"{page.url} in {scheme}"
+            assert wrong == [], f"{page.url} in {scheme}: {wrong}"
         page.emulate_media(color_scheme="light")
 
     return check

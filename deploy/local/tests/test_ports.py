@@ -39,3 +39,9 @@ def test_a_port_with_a_listener_is_taken_and_its_holder_named():
         assert not is_free(port)
         assert f"(process {os.getpid()})" in holder(port)
     assert is_free(port)
+
+
+def test_no_free_port_is_the_companion_of_another():
+    found = free_ports(200)
+    assert not {port + 10_000 for port in found} & set(range(min(found), 20_500))
+    assert max(found) < 20_500

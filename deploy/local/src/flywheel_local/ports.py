@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 import psutil
 
 # Free ports are drawn from below the range that the kernel hands out to outgoing connections (32768 and up):
-# there, a port found free may be somebody's source port a moment later. SeaweedFS also takes port + 10000.
-_FREE_FROM, _FREE_BELOW = 10_500, 22_500
+# there, a port found free may be somebody's source port a moment later. SeaweedFS also takes port + 10000, so no
+# port of the range may be another one's companion.
+_FREE_FROM, _FREE_BELOW = 10_500, 20_500
 _COMPANION = 10_000
 
 
