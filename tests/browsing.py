@@ -47,6 +47,7 @@ def check_accessibility() -> Callable[[Page], None]:
     def check(page: Page) -> None:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
+            page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))")
             found = axe.run(page)
             wrong = [(each["id"], [node["target"] for node in each["nodes"]]) for each in found.response["violations"]]
             assert wrong == [], f"{page.url} in {scheme}: {wrong}"

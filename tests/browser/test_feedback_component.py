@@ -38,10 +38,13 @@ class Application:
         given = " ".join(f"{name}='{value}'" for name, value in {"token": token, **attributes}.items())
         manifest = self.ingest.client.get("/assets/feedback/v1/manifest.json").json()
         address = f"{self.ingest.client.base_url}".rstrip("/")
+        # The page's ground is told, since axe takes one that is left to the browser for white, in dark too.
+        (self.folder / "page.css").write_text("html { background: Canvas; color: CanvasText }")
         (self.folder / "index.html").write_text(
             f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Flights</title>
             <meta http-equiv="Content-Security-Policy" content="script-src {address}; style-src 'self'">
             <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+            <link rel="stylesheet" href="page.css">
             <script type="module" src="{address}{manifest["path"]}" integrity="{manifest["integrity"]}" crossorigin>
             </script><main><h1>UA 17 will be late</h1><flywheel-feedback {given}></flywheel-feedback></main>"""
         )
