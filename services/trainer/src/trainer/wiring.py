@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,14 +50,13 @@ from trainer.application.showing import Showing
 from trainer.application.train import Train
 from trainer.application.upkeep import KeepUp
 from trainer.application.watching import Watching
-from trainer.entrypoints import api, dataset_api, observed, worker
-from trainer.entrypoints.background import Mending, Tending, Trainings
-from trainer.entrypoints.conducting import Conducting
-from trainer.entrypoints.erasing import Erasing
+from trainer.entrypoints import api, background, dataset_api, observed, worker
+from trainer.entrypoints.background import Trainings
 from trainer.entrypoints.hygiene_api import Hygiene
+from trainer.entrypoints.repeating import Repeating
 from trainer.entrypoints.rollout_api import Rollouts
 from trainer.entrypoints.traced import Traced
-from trainer.entrypoints.watch import Watch
+from trainer.entrypoints.watch import watch
 from trainer.settings import Settings
 
 GROUP = "flywheel-trainer"
@@ -155,18 +154,17 @@ def build(
     windows = LakeWindows(lake)
     observing = Observing(windows, datasets, registry, models, learner=used.learner, now=now)
     watching = Watching(observing, windows, triggers, datasets, registry=registry, runs=registry.run_store, now=now)
-    watch = Watch(watching, settings.trainer.watch_every_s)
-    running = _Running(
-        settings,
-        train,
-        trainings,
-        recover,
-        conducting=Conducting(conductor),
-        health=health,
-        watch=watch,
-        erasing=Erasing(erase, settings.trainer.erase_every_s),
-        tending=Tending(keep_up, settings.trainer.upkeep_every_s),
+    look, act = background.conducting(conductor)
+    health.on_problem = act.wake
+    repeating = (
+        background.mending(recover, settings.trainer.recover_every_s),
+        background.erasing(erase, settings.trainer.erase_every_s),
+        background.upkeep(keep_up, settings.trainer.upkeep_every_s),
+        watch(watching, settings.trainer.watch_every_s),
+        look,
+        act,
     )
+    running = _Running(settings, train, trainings, health, repeating)
     app = _application(settings, operations, _checks(publisher, registry, lake), running)
     observed.install(app, observing)
     return Trainer(train, rollout, conductor, recover, reproduce, watching, app, erase=erase)
@@ -180,48 +178,31 @@ class _Running:
         settings: Settings,
         train: Train,
         trainings: Trainings,
-        recover: Recover,
-        *,
-        conducting: Conducting,
         health: KafkaHealth,
-        watch: Watch,
-        erasing: Erasing,
-        tending: Tending,
+        repeating: Sequence[Repeating],
     ) -> None:
         self._settings = settings
-        self._conducting = conducting
-        self._health = health
-        self._erasing = erasing
-        self._tending = tending
         self._trainings = trainings
-        self._mending = Mending(recover, settings.trainer.recover_every_s)
-        self._watch = watch
+        self._health = health
+        self._repeating = repeating
         self._worker = GroupWorker(settings.kafka, GROUP, THRESHOLD_REACHED, worker.handler(train))
         self._webhooks = _webhooks(settings)
 
     def start(self) -> None:
         topics.ensure(self._settings.kafka)
-        self._mending.start()
-        self._worker.start()
-        self._erasing.start()
-        for each in self._webhooks:
-            each.start()
-        self._health.on_problem = self._conducting.wake
+        for consumer in (self._worker, *self._webhooks):
+            consumer.start()
         self._health.start()
-        self._conducting.start()
-        self._watch.start()
-        self._tending.start()
+        for each in self._repeating:
+            each.start()
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
 
     def close(self) -> None:
-        for each in self._webhooks:
-            each.close(1.0)
-        self._tending.close()
+        for hook in self._webhooks:
+            hook.close(1.0)
         self._health.close()
-        self._conducting.close()
-        self._watch.close()
-        self._erasing.close()
-        self._mending.close()
+        for each in self._repeating:
+            each.close()
         self._worker.close()
         self._trainings.close()
 

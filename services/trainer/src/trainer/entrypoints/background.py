@@ -1,18 +1,23 @@
-"""Work that goes on without a caller: trainings asked for over HTTP, mending after a crash, upkeep of tables."""
+"""What goes on without a caller: trainings asked for over HTTP, mending, upkeep, erasures, and rollouts."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from registry.runs import Run
 from telemetry import logging, tracing
+from trainer.application.conduct import Conductor
+from trainer.application.erase import Erase
 from trainer.application.ports import Runs
 from trainer.application.recover import Recover
 from trainer.application.train import Request, Train
 from trainer.application.upkeep import KeepUp
 from trainer.entrypoints.errors import AGAIN_LATER
+from trainer.entrypoints.repeating import Repeating
 
 _LOG = logging.get("trainer")
+_RETRY_S = 2.0
+_LOOK_EVERY_S = 2.0
+_ACT_EVERY_S = 0.5
 
 
 class Trainings:
@@ -49,67 +54,44 @@ class Trainings:
             _LOG.error("failure_not_recorded", run_id=run.run_id, reason=str(exc))
 
 
-class Mending:
-    """Recovers at start, then sees every `every_s` that what the registry says has been announced."""
+def mending(recover: Recover, every_s: float) -> Repeating:
+    """Recovers once, then sees again and again that what the registry says has been announced."""
+    recovered = False
 
-    def __init__(self, recover: Recover, every_s: float) -> None:
-        self._recover = recover
-        self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mending", daemon=True)
+    def mend(_: threading.Event) -> None:
+        nonlocal recovered
+        if not recovered:
+            recover.interrupted_runs()
+            recovered = True
+        recover.announcements()
 
-    def start(self) -> None:
-        """Begin, in a thread."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End after the round in hand."""
-        self._stopping.set()
-        self._thread.join(10.0)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set() and not self._tried(self._recover.interrupted_runs):
-            self._stopping.wait(2.0)
-        while not self._stopping.is_set():
-            mended = self._tried(self._recover.announcements)
-            self._stopping.wait(self._every_s if mended else 2.0)
-
-    def _tried(self, mend: Callable[[], int]) -> bool:
-        try:
-            mend()
-        except AGAIN_LATER as exc:
-            _LOG.warning("mending_waits", reason=str(exc))
-            return False
-        except Exception:
-            _LOG.exception("mending_failed")
-        return True
+    return Repeating("mending", mend, every_s, retry_s=_RETRY_S)
 
 
-class Tending:
-    """Tends the tables of every model, `every_s` after it last did."""
+def upkeep(keep_up: KeepUp, every_s: float) -> Repeating:
+    """Tends the tables of every model; what is cut short is taken up by the next time."""
 
-    def __init__(self, keep_up: KeepUp, every_s: float) -> None:
-        self._keep_up = keep_up
-        self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+    def tend(stopping: threading.Event) -> None:
+        for _ in keep_up.all():
+            if stopping.is_set():
+                return
 
-    def start(self) -> None:
-        """Begin, in a thread."""
-        self._thread.start()
+    return Repeating("upkeep", tend, every_s, at_once=False)
 
-    def close(self) -> None:
-        """End after the model in hand; what is cut short is taken up by the next upkeep."""
-        self._stopping.set()
-        self._thread.join(10.0)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._every_s):
-            try:
-                for _ in self._keep_up.all():
-                    if self._stopping.is_set():
-                        return
-            except AGAIN_LATER as exc:
-                _LOG.warning("upkeep_waits", reason=str(exc))
-            except Exception:
-                _LOG.exception("upkeep_failed")
+def erasing(erase: Erase, every_s: float) -> Repeating:
+    """Works off erasures: soon after they are asked for, and until they are completed."""
+
+    def work_off(_: threading.Event) -> None:
+        if completed := erase():
+            _LOG.info("erasures_completed", count=completed)
+
+    return Repeating("erasing", work_off, every_s, at_once=False)
+
+
+def conducting(conductor: Conductor) -> tuple[Repeating, Repeating]:
+    """One reads the lake, one watches the guardrails: apart, so that these never wait for a slow table."""
+    return (
+        Repeating("rollout-look", lambda _: conductor.look(), _LOOK_EVERY_S),
+        Repeating("rollout-act", lambda _: conductor.act_on_all(), _ACT_EVERY_S),
+    )

@@ -6,50 +6,34 @@ import time
 from telemetry import logging
 from trainer.application.watching import Watching
 from trainer.entrypoints.errors import AGAIN_LATER
+from trainer.entrypoints.repeating import Repeating
 
 _LOG = logging.get("trainer")
 _SHARE_OF_TIME = 10
 """A round may take one part in so many of the time: large tables are looked at less often."""
 
 
-class Watch:
+def watch(watching: Watching, every_s: float) -> Repeating:
     """At start, and after trouble, announces again what has no outcome; then looks every `every_s` seconds."""
+    return Repeating("watch", _Round(watching, every_s), every_s)
 
+
+class _Round:
     def __init__(self, watching: Watching, every_s: float) -> None:
         self._watching = watching
         self._every_s = every_s
-        self._stopping = threading.Event()
         self._unannounced: set[str] | None = None
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
-    def start(self) -> None:
-        """Begin, in a thread."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End after the model in hand."""
-        self._stopping.set()
-        self._thread.join(10.0)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            self._round()
-            took_s = time.monotonic() - began
-            self._stopping.wait(max(self._every_s, took_s * _SHARE_OF_TIME))
-
-    def _round(self) -> None:
-        try:
-            models = self._watching.models()
-        except AGAIN_LATER as exc:
-            _LOG.warning("watching_waits", reason=str(exc))
-            return
+    def __call__(self, stopping: threading.Event) -> float:
+        began = time.monotonic()
+        models = self._watching.models()
         if self._unannounced is None:
             self._unannounced = set(models)
         for model in models:
-            if self._stopping.is_set():
-                return
+            if stopping.is_set():
+                break
             self._look(model, self._unannounced)
+        return max(self._every_s, (time.monotonic() - began) * _SHARE_OF_TIME)
 
     def _look(self, model: str, unannounced: set[str]) -> None:
         try:
