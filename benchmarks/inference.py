@@ -18,7 +18,6 @@ import venv
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -31,7 +30,6 @@ import psutil
 from benchmarks import shadow
 from benchmarks.load import Load, Outcome, measure
 from benchmarks.results import Row
-from flywheel_schemas.events import ModelAction, ModelUpdated
 from flywheel_schemas.spec import FeatureSpec, LabelSpec, ModelSpec
 from flywheel_schemas.topics import MODEL_UPDATED
 from kafka_runtime.publisher import Publisher
@@ -56,19 +54,7 @@ class _Versions:
     publisher: Publisher
 
     def announce(self, version: ModelVersion) -> None:
-        event = ModelUpdated(
-            model=_NAME,
-            model_version=version.version,
-            action=ModelAction.PROMOTED,
-            traffic_percent=100.0,
-            champion=version.version,
-            run_id=version.run_id,
-            training_set_hash="bench",
-            artifact_uri=version.artifact_uri,
-            artifact_sha256=version.artifact_sha256,
-            occurred_at=datetime.now(UTC),
-        )
-        self.publisher.publish(MODEL_UPDATED, _NAME, event)
+        self.publisher.publish(MODEL_UPDATED, _NAME, shadow.event(_NAME, version, None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from trainer.application.reproduce import Reproduce
 from trainer.entrypoints import bodies, dataset_api, hygiene_api, rollout_api
 from trainer.entrypoints.errors import STATUS, retry_after_s
 from trainer.entrypoints.hygiene_api import Hygiene
-from trainer.entrypoints.rollout_api import Name, Operator, Reader, Rollouts, name
+from trainer.entrypoints.rollout_api import Rollouts
+from trainer.entrypoints.routes import Name, Operator, Reader, name, problems_of
 
 Begin = Callable[[str, str], Run]
 
@@ -41,8 +42,8 @@ def install(app: FastAPI, operations: Operations) -> None:
     """Add the routes, and the answers to what they raise."""
     install_problems(app)
     _install_training(app, operations)
-    rollout_api.install(app, operations.rollouts, _problems)
-    hygiene_api.install(app, operations.hygiene, _problems)
+    rollout_api.install(app, operations.rollouts)
+    hygiene_api.install(app, operations.hygiene)
     dataset_api.install(app, operations.dataset)
 
 
@@ -53,20 +54,20 @@ def install_problems(app: FastAPI) -> None:
 
 
 def _install_training(app: FastAPI, operations: Operations) -> None:
-    @app.post("/v1/models", status_code=202, tags=["training"], responses=_problems(404, 503))
+    @app.post("/v1/models", status_code=202, tags=["training"], responses=problems_of(404, 503))
     def add_model(asked: bodies.AddModel, who: Operator) -> bodies.Opened:
         """Train a first version from the spec and the base rows in the lake (`flywheel model add` puts them there)."""
         run = operations.begin(asked.model, f"{asked.reason} ({name(who)})")
         return bodies.Opened(model=asked.model, run_id=run.run_id)
 
-    @app.post("/v1/models/{model}/retrain", status_code=202, tags=["training"], responses=_problems(404, 503))
+    @app.post("/v1/models/{model}/retrain", status_code=202, tags=["training"], responses=problems_of(404, 503))
     def retrain(model: Name, asked: bodies.Retrain, who: Operator) -> bodies.Triggered:
         """Retrain now: the trigger is logged and announced like any other."""
         operations.datasets.spec(model)
         trigger = operations.triggers.fire(model, f"{asked.reason} ({name(who)})")
         return bodies.Triggered(model=model, trigger_id=str(trigger.trigger_id))
 
-    @app.get("/v1/models/{model}/runs", tags=["training"], responses=_problems(404, 503))
+    @app.get("/v1/models/{model}/runs", tags=["training"], responses=problems_of(404, 503))
     def runs(model: Name, _: Reader) -> bodies.Runs:
         """Every training of the model, newest first, and the one under way."""
         operations.datasets.spec(model)
@@ -76,7 +77,7 @@ def _install_training(app: FastAPI, operations: Operations) -> None:
         )
         return bodies.Runs(model=model, running=shown, runs=[_shown(run) for run in operations.runs.all(model)])
 
-    @app.post("/v1/models/{model}/versions/{version}/reproduce", tags=["training"], responses=_problems(404, 503))
+    @app.post("/v1/models/{model}/versions/{version}/reproduce", tags=["training"], responses=problems_of(404, 503))
     def reproduce(model: Name, version: str, _: Operator) -> bodies.Reproduced:
         """Train the version again from its pinned rows, and compare byte for byte. Takes as long as a training."""
         found = operations.reproduce(model, version)
@@ -96,11 +97,6 @@ def _answer(status: int, title: str) -> Callable[[Request, Exception], Response]
         return problems.response(Problem(status, title, str(error), headers=headers), request.url.path)
 
     return answer
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, object]]:
-    titles = {404: "Unknown model", 409: "Not allowed now", 503: "Something this needs does not answer"}
-    return problems.describe(*(Problem(status, titles[status], "…") for status in statuses))
 
 
 def _shown(run: Run) -> bodies.RunShown:

@@ -5,20 +5,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path, Query
+from fastapi import FastAPI, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from flywheel_schemas.events import MODEL_NAME_PATTERN
-from http_api import keys, problems
-from http_api.problems import Problem
 from lake.diff import Diff
 from lake.versions import Version
 from trainer.application.ports import DatasetVersions
 from trainer.application.upkeep import KeepUp
+from trainer.entrypoints.routes import Name, Operator, Reader, name, problems_of
 
-Name = Annotated[str, Path(pattern=MODEL_NAME_PATTERN, max_length=63)]
-Operator = Annotated[keys.Principal, Depends(keys.require("operate"))]
-Reader = Annotated[keys.Principal, Depends(keys.require("read"))]
 Number = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -120,14 +115,14 @@ def install(app: FastAPI, offered: Dataset) -> None:
     """Add the routes."""
     dataset, known = offered.versions, offered.known
 
-    @app.get("/v1/models/{model}/dataset", tags=["dataset"], responses=_problems(404, 503))
+    @app.get("/v1/models/{model}/dataset", tags=["dataset"], responses=problems_of(404, 503))
     def versions(model: Name, _: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> Versions:
         """The versions of the dataset, newest first."""
         known(model)
         found = [_shown(version) for version in dataset.versions(model, limit)]
         return Versions(model=model, rows=dataset.rows(model), versions=found)
 
-    @app.get("/v1/models/{model}/dataset/diff", tags=["dataset"], responses=_problems(404, 410, 503))
+    @app.get("/v1/models/{model}/dataset/diff", tags=["dataset"], responses=problems_of(404, 410, 503))
     def diff(
         model: Name,
         _: Reader,
@@ -138,17 +133,17 @@ def install(app: FastAPI, offered: Dataset) -> None:
         known(model)
         return _diff(model, dataset.diff(model, from_, to))
 
-    @app.post("/v1/models/{model}/dataset/rollback", tags=["dataset"], responses=_problems(404, 410, 503))
+    @app.post("/v1/models/{model}/dataset/rollback", tags=["dataset"], responses=problems_of(404, 410, 503))
     def roll_back(model: Name, asked: DatasetRollback, who: Operator) -> RolledBack:
         """Make the dataset equal to an earlier version, as a new version. Later feedback goes on top."""
         known(model)
         changes = _diff(model, dataset.preview(model, asked.version))
         done = None
         if not asked.preview:
-            done = dataset.roll_back(model, asked.version, asked.reason, who.key_id or "anonymous").version
+            done = dataset.roll_back(model, asked.version, asked.reason, name(who)).version
         return RolledBack(model=model, to_version=asked.version, version=done, preview=asked.preview, changes=changes)
 
-    @app.post("/v1/models/{model}/dataset/upkeep", tags=["dataset"], responses=_problems(404, 503))
+    @app.post("/v1/models/{model}/dataset/upkeep", tags=["dataset"], responses=problems_of(404, 503))
     def upkeep(model: Name, _: Operator) -> TendedShown:
         """Compact, vacuum and index the model's tables now. The trainer does so by itself every minute or so."""
         done = offered.keep_up(model)
@@ -176,8 +171,3 @@ def _diff(model: str, found: Diff) -> DiffShown:
         relabelled=found.relabelled,
         changes=[ChangeShown.model_validate(change) for change in found.changes],
     )
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, object]]:
-    titles = {404: "Unknown model", 410: "No longer readable", 503: "Something this needs does not answer"}
-    return problems.describe(*(Problem(status, titles[status], "…") for status in statuses))

@@ -14,9 +14,7 @@ from trainer.application.ports import Datasets
 from trainer.application.quarantine import Quarantine
 from trainer.domain.quarantine import Decision, Held
 from trainer.entrypoints.bodies import Reason
-from trainer.entrypoints.rollout_api import Name, Operator, Reader, name
-
-Problems = Callable[..., dict[int | str, dict[str, object]]]
+from trainer.entrypoints.routes import Name, Operator, Reader, name, problems_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +82,10 @@ class ErasuresShown(BaseModel):
     erasures: list[ErasureShown]
 
 
-def install(app: FastAPI, hygiene: Hygiene, problems: Problems) -> None:
+def install(app: FastAPI, hygiene: Hygiene) -> None:
     """Add the routes."""
 
-    @app.get("/v1/models/{model}/quarantine", tags=["data"], responses=problems(404, 503))
+    @app.get("/v1/models/{model}/quarantine", tags=["data"], responses=problems_of(404, 503))
     def quarantine(
         model: Name,
         _: Reader,
@@ -98,19 +96,19 @@ def install(app: FastAPI, hygiene: Hygiene, problems: Problems) -> None:
         hygiene.datasets.spec(model)
         return QuarantineShown(model=model, events=[_held(h) for h in hygiene.quarantine.list(model, status, limit)])
 
-    @app.post("/v1/models/{model}/quarantine/{event_id}/release", tags=["data"], responses=problems(404, 409, 503))
+    @app.post("/v1/models/{model}/quarantine/{event_id}/release", tags=["data"], responses=problems_of(404, 409, 503))
     def release(model: Name, event_id: UUID, asked: Why, who: Operator) -> HeldShown:
         """Let an event in: from arrival it goes the way it came once more; one left out of training is learned from."""
         hygiene.datasets.spec(model)
         return _held(hygiene.quarantine.release(model, str(event_id), name(who), asked.reason))
 
-    @app.post("/v1/models/{model}/quarantine/{event_id}/drop", tags=["data"], responses=problems(404, 409, 503))
+    @app.post("/v1/models/{model}/quarantine/{event_id}/drop", tags=["data"], responses=problems_of(404, 409, 503))
     def drop(model: Name, event_id: UUID, asked: Why, who: Operator) -> HeldShown:
         """Leave an event out for good. It stays listed."""
         hygiene.datasets.spec(model)
         return _held(hygiene.quarantine.drop(model, str(event_id), name(who), asked.reason))
 
-    @app.get("/v1/erasures", tags=["data"], responses=problems(503))
+    @app.get("/v1/erasures", tags=["data"], responses=problems_of(503))
     def erasures(_: Reader) -> ErasuresShown:
         """What people had erased: when, how much, and which versions had learned from it."""
         return ErasuresShown(erasures=[_erasure(one) for one in hygiene.erasures()])

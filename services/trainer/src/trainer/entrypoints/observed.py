@@ -2,23 +2,19 @@
 
 import math
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Path, Query
+from fastapi import FastAPI, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from evidence.drift import Drift
 from evidence.quality import Estimate
-from flywheel_schemas.events import MODEL_NAME_PATTERN
 from flywheel_schemas.spec_model import parse_duration
-from http_api import keys, problems
-from http_api.problems import Problem
 from trainer.application.observing import Observing
 from trainer.domain.drifting import Drifted
 from trainer.domain.live import LiveQuality
+from trainer.entrypoints.routes import Name, Reader, problems_of
 
-Name = Annotated[str, Path(pattern=MODEL_NAME_PATTERN, max_length=63)]
-Reader = Annotated[keys.Principal, Depends(keys.require("read"))]
 Window = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
@@ -101,21 +97,15 @@ class DriftsShown(Shown):
 def install(app: FastAPI, observing: Observing) -> None:
     """Add the routes."""
 
-    @app.get("/v1/models/{model}/quality", tags=["watching"], responses=_problems())
+    @app.get("/v1/models/{model}/quality", tags=["watching"], responses=problems_of(404, 503))
     def quality(model: Name, _: Reader, window: Window = WEEK) -> QualityShown:
         """How good each version is on what it answered in the window, by the audited estimate with its interval."""
         return QualityShown(model=model, versions=[_version(each) for each in observing.quality(model, window)])
 
-    @app.get("/v1/models/{model}/drift", tags=["watching"], responses=_problems())
+    @app.get("/v1/models/{model}/drift", tags=["watching"], responses=problems_of(404, 503))
     def drift(model: Name, _: Reader, window: Window = WEEK) -> DriftsShown:
         """How far features and scores of the window have moved from the champion's training set."""
         return _drifted(model, observing.drift(model, window))
-
-
-def _problems() -> dict[int | str, dict[str, Any]]:
-    return problems.describe(
-        Problem(404, "Unknown model", "…"), Problem(503, "Something this needs does not answer", "…")
-    )
 
 
 def _version(seen: LiveQuality) -> VersionShown:

@@ -1,23 +1,18 @@
 """The admin API's part about rollouts: promote, roll back, pause, resume; how it goes, and who did what."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated
 
-from fastapi import Depends, FastAPI, Path
+from fastapi import FastAPI
 
-from flywheel_schemas.events import MODEL_NAME_PATTERN
-from http_api import keys, problems
+from http_api import problems
 from http_api.problems import Problem, ProblemError
 from trainer.application.ports import Datasets
 from trainer.application.rollout import Rollout
 from trainer.application.rollout_view import RolloutViews
 from trainer.domain.rollout import Step
 from trainer.entrypoints import rollout_bodies as bodies
+from trainer.entrypoints.routes import Name, Operator, Reader, name, problems_of
 
-Name = Annotated[str, Path(pattern=MODEL_NAME_PATTERN, max_length=63)]
-Operator = Annotated[keys.Principal, Depends(keys.require("operate"))]
-Reader = Annotated[keys.Principal, Depends(keys.require("read"))]
 _NONE_YET = Problem(404, "No rollout yet", "No version of this model has been on trial; see docs/rollout.md.")
 
 
@@ -30,7 +25,7 @@ class Rollouts:
     views: RolloutViews
 
 
-def install(app: FastAPI, rollouts: Rollouts, problems_of: Callable[..., dict[int | str, dict[str, object]]]) -> None:
+def install(app: FastAPI, rollouts: Rollouts) -> None:
     """Add the routes."""
     _install_actions(app, rollouts, problems_of(404, 409, 503))
     _install_views(app, rollouts, problems_of(404, 503))
@@ -91,11 +86,6 @@ def _install_views(app: FastAPI, rollouts: Rollouts, responses: dict[int | str, 
             for entry in rollouts.views.audit_log(model)
         ]
         return bodies.AuditLog(model=model, entries=entries)
-
-
-def name(who: keys.Principal) -> str:
-    """Who asks, as the audit log has it."""
-    return who.key_id or "anonymous"
 
 
 def _changed(model: str, step: Step) -> bodies.Changed:
