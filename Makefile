@@ -81,5 +81,5 @@ web/node_modules/.installed: web/package-lock.json
 		else echo "Node 20 or newer is not installed: what browsers load stays as it was built, and its sources are not tested."; fi
 
 PROTOCOL := inference/entrypoints/open_inference/open_inference_grpc.proto
-protocol: $(INSTALLED) ## Write the gRPC code anew from the Open Inference Protocol's definition
-	@cd services/inference/src && $(CURDIR)/$(PY) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOCOL)
+protocol: $(INSTALLED) ## Write the gRPC messages anew from the Open Inference Protocol's definition
+	@cd services/inference/src && $(CURDIR)/$(PY) -m grpc_tools.protoc -I . --python_out=. --pyi_out=. $(PROTOCOL)

@@ -27,7 +27,6 @@ from inference.entrypoints.open_inference.infer import (
     shape_of,
     versions_of,
 )
-from inference.entrypoints.open_inference.open_inference_grpc_pb2_grpc import GRPCInferenceServiceServicer
 from inference.entrypoints.open_inference.tensors import (
     TEXT,
     InputError,
@@ -93,8 +92,8 @@ def _answering(
     return answer
 
 
-class OpenInference(GRPCInferenceServiceServicer):
-    """Health needs no key, metadata the role read, infer the role predict."""
+class OpenInference:
+    """The protocol's methods, by their names. Health needs no key, metadata the role read, infer the role predict."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

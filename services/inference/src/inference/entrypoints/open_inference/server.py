@@ -1,10 +1,13 @@
 """Listens for gRPC beside HTTP, in the same event loop."""
 
+from typing import Any
+
 import grpc
+from google.protobuf.message_factory import GetMessageClass
 
 from inference.entrypoints.desk import MAX_BODY_BYTES, Desk
 from inference.entrypoints.open_inference.grpc import OpenInference
-from inference.entrypoints.open_inference.open_inference_grpc_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+from inference.entrypoints.open_inference.open_inference_grpc_pb2 import DESCRIPTOR
 from telemetry import logging
 
 log = logging.get(__name__)
@@ -31,7 +34,7 @@ class GrpcServer:
     async def start(self) -> None:
         """Listen. Raises CannotListenError."""
         server = grpc.aio.server(options=_OPTIONS)
-        add_GRPCInferenceServiceServicer_to_server(OpenInference(self._desk), server)  # type: ignore[no-untyped-call]  # generated
+        server.add_generic_rpc_handlers((_handlers(OpenInference(self._desk)),))
         try:
             server.add_insecure_port(self._address)
         except RuntimeError as exc:
@@ -47,3 +50,17 @@ class GrpcServer:
         """Take on nothing new; calls that run get some seconds to end."""
         if self._server is not None:
             await self._server.stop(_GRACE_S)
+
+
+def _handlers(service: OpenInference) -> "grpc.GenericRpcHandler[Any, Any]":
+    """Every method of the protocol, as its definition describes it. Raises AttributeError where `service` lacks one."""
+    protocol = DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    methods = {
+        method.name: grpc.unary_unary_rpc_method_handler(
+            getattr(service, method.name),
+            request_deserializer=GetMessageClass(method.input_type).FromString,
+            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+        )
+        for method in protocol.methods
+    }
+    return grpc.method_handlers_generic_handler(protocol.full_name, methods)
