@@ -1,6 +1,9 @@
-"""A trainer with real servers behind it and a world for its model to learn (`lab`); a processor (`bench`)."""
+"""A trainer and a world for its model to learn (`lab`), a processor (`bench`), a `replica` of inference."""
 
 import dataclasses
+import os
+import signal
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +23,7 @@ from lake import Lake, schema
 from lake.triggers import TriggerLog, trigger_id
 from registry import Registry
 from registry.runs import Outcome
+from tests.integration.inference_bench import Replica
 from tests.integration.processor_bench import Bench
 from trainer.application.train import Request
 from trainer.settings import Settings
@@ -178,3 +182,18 @@ def bench(fresh_env: dict[str, str], tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(fresh_env, tmp_path)
     yield bench
     bench.end()
+
+
+@pytest.fixture
+def replica(fresh_env: dict[str, str], tmp_path: Path) -> Iterator[Replica]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {**os.environ, **fresh_env, "FEEDBACK_TOKEN_KEY": "a key for tests only", "INFERENCE_PORT": str(port)}
+    env |= {"INFERENCE_CACHE_DIR": str(tmp_path / "models"), "INFERENCE_SPOOL_DIR": str(tmp_path / "spool")}
+    env["INFERENCE_GRPC_PORT"] = "0"
+    env.pop("API_KEYS_FILE", None)
+    made = Replica(env, tmp_path)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.end(signal.SIGKILL)
