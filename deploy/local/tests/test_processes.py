@@ -1,10 +1,14 @@
 import os
 import signal
+import subprocess
+import sys
 
 import psutil
 import pytest
 
-from flywheel_local.processes import Processes
+from flywheel_local.ports import is_free
+from flywheel_local.processes import Processes, end
+from tests.waiting import until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
@@ -84,3 +88,24 @@ def test_what_a_process_prints_is_kept_over_restarts(processes):
         while not has_ended(pid):
             pass
     assert processes.log("talker").read_text().split() == ["first", "second"]
+
+
+LEADERLESS = """
+import ctypes, socket, threading, time
+listening = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=time.sleep, args=(60,)).start()
+print(listening.getsockname()[1], flush=True)
+ctypes.CDLL(None).syscall(60, 0)  # ends this thread alone (exit, not exit_group)
+"""
+
+
+def test_a_process_that_lost_its_first_thread_still_lives_and_holds_its_port():
+    started = subprocess.Popen([sys.executable, "-c", LEADERLESS], stdout=subprocess.PIPE, text=True)
+    process = psutil.Process(started.pid)
+    assert started.stdout is not None
+    port = int(started.stdout.readline())
+    until(lambda: process.status() == psutil.STATUS_ZOMBIE)
+    assert not is_free(port)
+    end([process], signal.SIGKILL, patience_s=10)
+    assert is_free(port)
+    started.wait(10)

@@ -138,7 +138,11 @@ def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None
 
 
 def _wait(processes: Sequence[psutil.Process], timeout_s: float) -> list[psutil.Process]:
-    """Those that still live after the time. A dead one that nobody has waited for yet (a zombie) counts as gone."""
+    """Those that still live after the time.
+
+    A dead one that nobody has waited for yet (a zombie) counts as gone once the last of its threads is: until then
+    it still holds its ports.
+    """
     deadline = time.monotonic() + timeout_s
     alive = [process for process in processes if _is_alive(process)]
     while alive and time.monotonic() < deadline:
@@ -149,7 +153,7 @@ def _wait(processes: Sequence[psutil.Process], timeout_s: float) -> list[psutil.
 
 def _is_alive(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
     except psutil.Error:
         return False
 
