@@ -73,6 +73,12 @@ def test_an_events_own_features_win_over_the_predictions() -> None:
     assert rows.select("colour", "size").row(0) == (None, 42.0)
 
 
+def test_a_confirmation_that_names_only_its_prediction_has_the_label_from_there() -> None:
+    word = said(1, kind="confirmation", label=None)
+    rows = made(base(8), [word], [predicted(1)]).rows.filter(pl.col("_origin") == "feedback")
+    assert rows.select("event_id", "size", "label").rows() == [("e0001", 1.0, "a")]
+
+
 def test_feedback_whose_features_nobody_knows_is_counted_and_left_out() -> None:
     found = made(base(8), [said(1)])
     assert set(found.rows["_origin"]) == {"base"}

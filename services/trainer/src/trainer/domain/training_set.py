@@ -95,9 +95,9 @@ def unseen(known_events: frozenset[str]) -> pl.Expr:
 
 def _taught(sources: Sources, spec: ModelSpec) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, float | str]]:
     """Resolved feedback with features, what was left out as suspicious, and how many rows fell by the way."""
-    words = resolution.labelled(sources.feedback)
     predictions = sources.predictions.unique("prediction_id", keep="first", maintain_order=True)
-    words = _with_prediction(words, predictions, spec)
+    # The join goes first: a confirmation that came without a token has its label from the prediction.
+    words = resolution.labelled(_with_prediction(sources.feedback, predictions, spec))
     words = words.filter(pl.col("label").is_in(list(spec.classes)) if spec.classes else pl.col("label").is_finite())
     has_features = pl.any_horizontal(pl.col(list(spec.feature_names)).is_not_null())
     screened = suspicion.screen(words.filter(has_features), sources.base, spec, sources.decisions)
@@ -121,8 +121,8 @@ def _taught(sources: Sources, spec: ModelSpec) -> tuple[pl.DataFrame, pl.DataFra
     )
 
 
-def _with_prediction(words: pl.DataFrame, predictions: pl.DataFrame, spec: ModelSpec) -> pl.DataFrame:
-    """`words` with what their prediction saw and said; an event's own features win over the prediction's."""
+def _with_prediction(feedback: pl.DataFrame, predictions: pl.DataFrame, spec: ModelSpec) -> pl.DataFrame:
+    """`feedback` with what its predictions saw and said; an event's own features win over the prediction's."""
     features = list(spec.feature_names)
     shared = [*features, "predicted", "audited"]
     seen = predictions.select(
@@ -130,7 +130,7 @@ def _with_prediction(words: pl.DataFrame, predictions: pl.DataFrame, spec: Model
         *(pl.col(name).alias(f"_seen_{name}") for name in shared),
         pl.col("occurred_at").alias("_predicted_at"),
     )
-    joined = words.join(seen, on="prediction_id", how="left", maintain_order="left")
+    joined = feedback.join(seen, on="prediction_id", how="left", maintain_order="left")
     own = pl.any_horizontal(pl.col(features).is_not_null())
     taken = [pl.when(own).then(pl.col(name)).otherwise(pl.col(f"_seen_{name}")).alias(name) for name in features]
     known = [pl.coalesce(name, f"_seen_{name}").alias(name) for name in ("predicted", "audited")]
