@@ -84,6 +84,8 @@ def run(env: Mapping[str, str]) -> list[Row]:
             "mlserver": stack.enter_context(_mlserver(python, home / "mlserver", texts[0])),
             "hello": stack.enter_context(_hello(full)),
         }
+        # Every prediction goes to Kafka, and while the broker's virtual machine compiles it takes a core for itself.
+        measure(Load(addresses["inference"], list(_our_bodies(1)), connections=_CONNECTIONS, seconds=_BROKER_WARMS_S))
         rows = [_predict(count, addresses) for count in (1, 100)]
         rows += _swaps(addresses["inference"], _Service(ours, pid), versions)
         return rows + _shadow(addresses["inference"], ours, versions)

@@ -21,7 +21,10 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What answering needs. Bodies above `inline_bytes` (some hundred rows) are answered in `pool`."""
+    """What answering needs. Bodies above `inline_bytes` (some hundred rows) are answered in `pool`.
+
+    Those up to `at_once_bytes` (some ten rows) are answered in the turn in which they are read.
+    """
 
     catalogue: Catalogue
     answer: AnswerQuestions
@@ -30,6 +33,7 @@ class Desk:
     pool: ThreadPoolExecutor
     others: OnDemand
     inline_bytes: int = 64 * 1024
+    at_once_bytes: int = 4 * 1024
 
     def lineup(self, model: str) -> Lineup:
         """Who answers. Raises ProblemError 404 or 503."""
@@ -63,14 +67,17 @@ class Desk:
             problem = Problem(503, "Service Unavailable", f"{exc}.", headers=RETRY_AFTER)
             raise ProblemError(problem) from exc
 
-    async def run(self, work: Callable[..., Any], *arguments: Any, aside: bool, deadline_s: float | None = None) -> Any:
-        """`work(*arguments)`, in the pool when it may take long.
+    async def run(
+        self, work: Callable[..., Any], *arguments: Any, size_bytes: int | None, deadline_s: float | None = None
+    ) -> Any:
+        """`work(*arguments)` on a body of that size, in the pool when it may take long (None: it will).
 
         Raises ProblemError 504 when `deadline_s` (by time.perf_counter) has passed: what has not begun never begins.
         """
-        if not aside:
-            # Whoever else has arrived gets to `Admission` before this one is worked on.
-            await asyncio.sleep(0)
+        if size_bytes is not None and size_bytes <= self.inline_bytes:
+            if size_bytes > self.at_once_bytes:
+                # Whoever else has arrived gets to `Admission` before this one is worked on.
+                await asyncio.sleep(0)
             if deadline_s is not None and time.perf_counter() >= deadline_s:
                 raise ProblemError(too_late())
             return work(*arguments)

@@ -69,9 +69,9 @@ class FrontDoor:
         try:
             raw = await _body(headers, receive)
             traceparent = tracing.continue_trace(_text(headers, b"traceparent"))
-            aside = explain or len(raw) > desk.inline_bytes
             asked = (lineup, raw, explain, traceparent, started_s)
-            body = await desk.run(self._reply, *asked, aside=aside, deadline_s=deadline_s)
+            size_bytes = None if explain else len(raw)
+            body = await desk.run(self._reply, *asked, size_bytes=size_bytes, deadline_s=deadline_s)
         finally:
             desk.admission.leave(size)
         await send(

@@ -154,7 +154,7 @@ class OpenInference:
             reply: pb.ModelInferResponse = await desk.run(
                 self._infer,
                 *(Came(lineup, tracing.continue_trace(metadata.get("traceparent")), started_s), request),
-                aside=size > desk.inline_bytes,
+                size_bytes=size,
                 deadline_s=None if remaining_s is None else started_s + remaining_s,
             )
         return reply

@@ -102,7 +102,7 @@ class _Protocol:
             reply: Response = await desk.run(
                 self._infer,
                 *(came, raw, headers.get(_JSON_LENGTH)),
-                aside=len(raw) > desk.inline_bytes,
+                size_bytes=len(raw),
                 deadline_s=None if timeout_s is None else started_s + timeout_s,
             )
         return reply
