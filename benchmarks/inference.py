@@ -41,7 +41,7 @@ _MLSERVER = Path(__file__).resolve().parents[1] / ".flywheel" / "bench" / "mlser
 _PINS = ("mlserver==1.7.1", "mlserver-lightgbm==1.7.1", f"lightgbm=={lightgbm.__version__}")
 _HELLO = str(Path(__file__).with_name("ingest_references.py"))
 _FEATURES = tuple(f"f{number}" for number in range(15))
-_CONNECTIONS, _ROUNDS, _SECONDS = 32, 3, 3.0
+_CONNECTIONS, _ROUNDS, _SECONDS, _BROKER_WARMS_S = 32, 3, 3.0, 10.0
 _SWAPS, _SETTLED_AFTER, _SWAP_ROUND_S = 200, 20, 15.0
 _NAME = f"bench-{uuid.uuid4().hex[:8]}"
 
