@@ -103,7 +103,7 @@ DRAWN = {
     ("trainer", "s3"),
     ("trainer", "mlflow"),
     ("mlflow", "s3"),
-    ("console", "s3"),
+    *(("console", store) for store in ("kafka", "s3")),
     *(("console", other) for other in ("ingest", "inference", "trainer", "stream-processor")),
     ("flywheel-topics", "kafka"),
     ("flywheel-buckets", "s3"),
@@ -165,7 +165,7 @@ def test_the_topics_are_those_of_the_schemas(rendered: Rendered, name: str) -> N
 
 def test_every_service_may_use_exactly_its_topics_and_groups(rendered: Rendered) -> None:
     users = {each["metadata"]["name"]: each["spec"] for each in of_kind(rendered["production"], "KafkaUser")}
-    assert set(users) == {f"flywheel-{name}" for name in (*PORTS, "lag-reader")} - {"flywheel-console"}
+    assert set(users) == {f"flywheel-{name}" for name in (*PORTS, "lag-reader")}
     written = {
         name: sorted(
             acl["resource"]["name"]
@@ -174,7 +174,7 @@ def test_every_service_may_use_exactly_its_topics_and_groups(rendered: Rendered)
         )
         for name, spec in users.items()
     }
-    assert written["flywheel-ingest"] == ["feedback-events"]
+    assert written["flywheel-ingest"] == written["flywheel-console"] == ["feedback-events"]
     assert written["flywheel-inference"] == ["challenger-health", "predictions"]
     assert written["flywheel-lag-reader"] == []
     groups = {
