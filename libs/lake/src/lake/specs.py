@@ -2,6 +2,7 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from flywheel_schemas.spec import ModelSpec, SpecError, dump_spec, load_specs, parse_spec
@@ -19,7 +20,7 @@ class Specs:
     def get(self, model: str) -> ModelSpec | None:
         """The spec of `model`, or None. Raises SpecError for one that cannot be used."""
         raw = self._objects.get(_key(model))
-        return None if raw is None else parse_spec(raw.decode("utf-8", "replace"), self._objects.uri(_key(model)))
+        return None if raw is None else _parsed(raw, self._objects.uri(_key(model)))
 
     def put(self, spec: ModelSpec) -> None:
         """Store the spec, in place of an earlier one of that name."""
@@ -47,6 +48,12 @@ class Specs:
         except SpecError as exc:
             _LOG.error("spec_refused", extra={"model": model, "detail": str(exc)})
             return None
+
+
+@lru_cache(maxsize=256)
+def _parsed(raw: bytes, where: str) -> ModelSpec:
+    """Specs are asked for many times a minute, hardly ever change, and take milliseconds to read."""
+    return parse_spec(raw.decode("utf-8", "replace"), where)
 
 
 def _key(model: str) -> str:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import faust
+import msgspec
 
-from flywheel_schemas.topics import DATASET_COMMITTED
+from flywheel_schemas.topics import DATASET_COMMITTED, FEEDBACK_EVENTS
 from kafka_runtime.errors import Retryable as KafkaRetryable
 from kafka_runtime.partitioner import partition_for
 from lake import Retryable as LakeRetryable
@@ -86,6 +87,21 @@ class ThresholdLoop:
         return {model for model in specs if partition_for(model.encode(), self._partitions) in self._owned}
 
 
+class _Commit(msgspec.Struct):
+    topic: str
+
+
+_read_commit = msgspec.json.Decoder(_Commit).decode
+
+
+def is_about_feedback(value: bytes) -> bool:
+    """Whether a dataset-committed event tells of new feedback; one that cannot be read may do."""
+    try:
+        return _read_commit(value).topic == FEEDBACK_EVENTS.name
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return True
+
+
 def build(
     app: faust.App, jobs: Sequence[Job], thresholds: ThresholdLoop, failed: Callable[[BaseException], None]
 ) -> None:
@@ -97,7 +113,7 @@ def build(
     @app.agent(committed)  # type: ignore[untyped-decorator] # Faust has no types
     async def own_thresholds(stream: Any) -> None:
         async for event in stream.events():
-            if event.key:
+            if event.key and is_about_feedback(event.value):
                 thresholds.grew(event.key.decode("utf-8", "replace"))
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator] # Faust has no types
