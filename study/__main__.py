@@ -15,7 +15,7 @@ from benchmarks import results
 from benchmarks.results import Row
 from study import plots, rollout, tables
 from study.gates import Verdicts
-from study.replay import Outcome, Size
+from study.outcomes import Outcome, Size
 from study.work import GATE_CHUNK, ceiling, one_replay, some_gates
 
 GATE_ROUNDS = 200

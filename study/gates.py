@@ -8,7 +8,8 @@ import polars as pl
 from flights.lines import matrix
 from study import lab
 from study.crowd import audits, prediction_ids
-from study.replay import WORDS, Size, stage
+from study.outcomes import Size
+from study.stages import WORDS, stage
 from trainer.domain.training_set import Sources
 
 BASE_ROWS, NEW_ROWS = 6_000, 2_000

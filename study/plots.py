@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 
 from study import tables
-from study.replay import Outcome
+from study.outcomes import Outcome
 
 mpl.use("Agg")
 

@@ -1,139 +1,21 @@
 """The year again, day by day: answers, feedback as people give it, and a retraining whenever there is enough of it."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-import flights
 from evidence.quality import Aid, error_rate
 from flights import data
-from flights.lines import POSITIVE, by_month, matrix
-from flywheel_schemas.spec import ModelSpec, load_spec
+from flights.lines import Moment, by_month
+from flights.lines import all_labels as line_of_all_labels
 from study import lab
-from study.crowd import Crowd, Manners, audits, prediction_ids
+from study.crowd import Crowd, audits, prediction_ids
+from study.outcomes import Arm, Month, Outcome, Size
+from study.stages import DAY_US, WORDS, first_version, stage
 from trainer.domain.training_set import Sources
 
-SPEC = Path(flights.__file__).with_name("flights.yaml")
-DAY_US = 86_400_000_000
-WORDS = ("on_time", POSITIVE)
 BURST_DAY, BURST_WORDS = 100, 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One way of learning, or of attacking it. `changes` go into the spec, part by part."""
-
-    name: str
-    audit_percent: float = 2.0
-    manners: Manners = field(default_factory=Manners)
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    with_base: bool = True
-    with_resolution: bool = True
-    burst: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much of the year: months from March on, every n-th flight, labelled rows per retraining."""
-
-    months: int = 10
-    every: int = 1
-    feedback_count: int = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Month:
-    """A month's error rate: the truth, and the audited estimate of it with its 95 % interval."""
-
-    truth: float
-    value: float
-    low: float
-    high: float
-    audits: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one replay came to. AUC by month of what was served, and of the first version for ever.
-
-    `liars` is the share of the feedback's weight that lies had in the training sets, averaged over them; `caught`
-    counts the lies that the last training left out, `wronged` the honest words.
-    """
-
-    auc: dict[str, float]
-    frozen: dict[str, float]
-    errors: dict[str, Month]
-    retrainings: int
-    promoted: int
-    lies_told: int
-    liars: float
-    caught: int = 0
-    wronged: int = 0
-
-    @property
-    def mean(self) -> float:
-        """AUC averaged by month."""
-        return float(np.mean(list(self.auc.values())))
-
-    @property
-    def mean_frozen(self) -> float:
-        """The same of the first version for ever."""
-        return float(np.mean(list(self.frozen.values())))
-
-    def encode(self) -> dict[str, Any]:
-        """As JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def decode(cls, told: Mapping[str, Any]) -> "Outcome":
-        """What `encode` gave."""
-        return cls(**{**told, "errors": {month: Month(**each) for month, each in told["errors"].items()}})
-
-
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """What every replay of one size has in common."""
-
-    spec: ModelSpec
-    base: pl.DataFrame
-    flights: pl.DataFrame
-    numbers: np.ndarray
-    late: np.ndarray
-    landed: np.ndarray
-    day: np.ndarray
-    scheduled_us: np.ndarray
-
-
-@cache
-def stage(size: Size) -> _Stage:
-    """The flights of that size."""
-    spec, rows = load_spec(SPEC), data.replayed(size.months).gather_every(size.every)
-    scheduled = rows["scheduled_at"].cast(pl.Int64).to_numpy()
-    return _Stage(
-        spec=spec,
-        base=lab.frame("base", spec, data.base().gather_every(size.every).to_dict()),
-        flights=rows,
-        numbers=matrix(spec, rows),
-        late=(rows["label"] == POSITIVE).fill_null(value=False).to_numpy(),
-        landed=rows["label"].is_not_null().to_numpy(),
-        day=(scheduled - scheduled[0]) // DAY_US,
-        scheduled_us=scheduled,
-    )
-
-
-@cache
-def first_version(size: Size) -> lab.Champion:
-    """What `flywheel model add` makes of the base rows."""
-    at = stage(size)
-    nothing = Sources(at.base, lab.frame("feedback", at.spec, {}), lab.frame("predictions", at.spec, {}))
-    candidate = lab.retrain(at.spec, nothing, None).candidate
-    assert candidate is not None
-    return candidate
 
 
 def run(arm: Arm, seed: int, size: Size) -> Outcome:
@@ -148,14 +30,12 @@ def run(arm: Arm, seed: int, size: Size) -> Outcome:
 
 def all_labels(size: Size, every_days: int = 20) -> Outcome:
     """What could be served if the end of every flight were known when it lands: retrained every so many days."""
-    from flights.lines import Moment, all_labels  # the demo's line, by the same code
-
     at = stage(size)
     nothing = Sources(at.base, lab.frame("feedback", at.spec, {}), lab.frame("predictions", at.spec, {}))
     starts = [int(np.searchsorted(at.day, day)) for day in range(every_days, int(at.day[-1]), every_days)]
     moments = [Moment(str(n), start, at.flights["scheduled_at"][start], nothing) for n, start in enumerate(starts)]
     first = first_version(size).text
-    score = all_labels(first, at.spec, at.flights, moments)
+    score = line_of_all_labels(first, at.spec, at.flights, moments)
     frozen = _months(lab.late(first, at.numbers), at.flights)
     return Outcome(_months(score, at.flights), frozen, {}, len(moments), len(moments), 0, 0.0)
 

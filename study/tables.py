@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.results import Row
 from study.crowd import Manners
 from study.gates import Verdicts
-from study.replay import Arm, Month, Outcome
+from study.outcomes import Arm, Month, Outcome
 
 ALL_LABELS = "all_labels"
 AUDITED = Arm("audited_2")

@@ -5,7 +5,7 @@ from typing import Any
 
 from study import gates, replay
 from study.keeping import kept
-from study.replay import Arm, Size
+from study.outcomes import Arm, Size
 
 GATE_CHUNK = 20
 

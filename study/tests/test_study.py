@@ -6,7 +6,8 @@ import pytest
 from study import __main__ as command
 from study import gates, tables
 from study.crowd import Manners
-from study.replay import Arm, Outcome, Size, run
+from study.outcomes import Arm, Outcome, Size
+from study.replay import run
 
 SMALL = Size(months=2, every=10, feedback_count=200)
 
