@@ -167,9 +167,11 @@ export class FlywheelFeedback extends HTMLElement {
     }
   }
 
+  /** Shows the text alone. A message that is there stays in its place, or it would lose the focus that it was given. */
   private say(text: string): void {
     this.message.textContent = text;
-    this.root.replaceChildren(this.message);
+    this.root.querySelector("form")?.remove();
+    if (this.message.parentNode !== this.root) this.root.append(this.message);
   }
 
   private announce(what: string, detail: unknown): void {
