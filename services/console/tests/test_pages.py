@@ -46,6 +46,39 @@ LETTER = Recorded(
     datetime(2026, 11, 24, tzinfo=UTC),
     {"dlq_reason": HOSTILE, "dlq_topic": "feedback-events", "dlq_partition": "1"},
 )
+HELD = {
+    "event_id": "e1",
+    "status": "held",
+    "reason": HOSTILE,
+    "received_at": "2026-11-24T12:00:00+00:00",
+    "decision": {"who": HOSTILE, "at": "2026-11-24T12:00:00+00:00", "why": HOSTILE},
+}
+DIFF = {
+    "from_version": 2,
+    "to_version": 1,
+    "added": 0,
+    "removed": 12345,
+    "relabelled": 1,
+    "changes": [
+        {
+            "day": None,
+            "source": HOSTILE,
+            "model_version": "2",
+            "label": HOSTILE,
+            "added": 0,
+            "removed": 1,
+            "relabelled": 0,
+        }
+    ],
+}
+ERASURE = {
+    "erasure_id": "x1",
+    "asked_at": "2026-11-24T12:00:00+00:00",
+    "asked_by": HOSTILE,
+    "completed_at": None,
+    "rows": {"tickets": {"feedback": 3, "predictions": 4}},
+    "versions": {"tickets": ["1", "2"]},
+}
 
 
 class World:
@@ -64,6 +97,9 @@ class World:
                 "trained_into": ["2"],
                 "serving": True,
             },
+            "/v1/models/tickets/quarantine?limit=200": {"model": "tickets", "events": [HELD]},
+            "/v1/models/tickets/dataset/diff?from=2&to=1": DIFF,
+            "/v1/erasures": {"erasures": [ERASURE]},
             "/assets/feedback/v1/manifest.json": {"path": "/assets/feedback/v1/x.js", "integrity": "sha384-x"},
         }
         self.posted: list[tuple[str, Mapping[str, Any], str | None]] = []
@@ -83,6 +119,10 @@ class World:
         if isinstance(answer := self.answers.get(f"POST {path}", {}), Exception):
             raise answer
         return answer
+
+    async def delete(self, service: str, path: str, key: str | None) -> Any:
+        self.posted.append((f"DELETE {path}", {}, key))
+        return {"erasure_id": "x1"}
 
     def recent_feedback(self) -> Sequence[Recorded]:
         if self.kafka_away:
@@ -106,7 +146,8 @@ class World:
 
     def versions(self, model: str, limit: int) -> Sequence[Mapping[str, Any]]:
         at = datetime(2026, 11, 24, tzinfo=UTC)
-        return [{"version": n, "at": at.replace(hour=n), "operation": "WRITE", "rows": 5} for n in range(3)]
+        common = {"operation": "WRITE", "rows": 5, "note": HOSTILE, "who": HOSTILE}
+        return [{"version": n, "at": at.replace(hour=n), **common} for n in (2, 1, 0)][:limit]
 
     def summary(self, model: str) -> Sequence[Mapping[str, Any]]:
         return [{"event_date": "2026-11-24", "source": HOSTILE, "kind": "correction", "label": "low", "rows": 5}]
@@ -137,6 +178,10 @@ PAGES = [
     "/models/tickets/rollback",
     "/rollouts",
     "/datasets",
+    "/datasets/tickets/diff?from=2&to=1",
+    "/datasets/tickets/rollback?version=1",
+    "/erasures/new",
+    "/erasures/x1",
     "/feedback",
     "/feedback/e1",
     "/drift",
@@ -188,6 +233,7 @@ def test_what_is_away_is_said_in_place_of_the_page(world):
 def test_what_is_not_there_is_404(world):
     assert client(world).get("/models/nothing").status_code == 404
     assert client(world).get("/alerts/letters/0/0").status_code == 404
+    assert client(world).get("/datasets/tickets/diff?from=x&to=1").status_code == 404
 
 
 def test_an_action_says_what_it_will_do_asks_why_and_is_carried_out(world):
@@ -204,6 +250,30 @@ def test_an_action_says_what_it_will_do_asks_why_and_is_carried_out(world):
             None,
         )
     ]
+
+
+def test_a_rollback_of_a_dataset_says_before_what_it_would_change(world):
+    page = client(world).get("/datasets/tickets/rollback?version=1").text
+
+    assert "12,345" in page
+    assert world.posted == []
+
+
+def test_an_erasure_wants_the_user_named_twice_and_leads_to_its_record(world):
+    asked = client(world, follow_redirects=False)
+    unsure = asked.post("/erasures/new", data={"user_id": "ada/1", "again": "adam"})
+    done = asked.post("/erasures/new", data={"user_id": "ada/1", "again": "ada/1"})
+
+    assert (unsure.status_code, done.status_code, done.headers["location"]) == (422, 303, "/erasures/x1")
+    assert world.posted == [("DELETE /v1/users/ada%2F1/feedback", {}, None)]
+
+
+def test_the_record_of_an_erasure_lists_the_models_that_had_learned(world):
+    page = client(world).get("/erasures/x1").text
+
+    assert "had learned from it" in page
+    assert "1, 2" in page
+    assert client(world).get("/erasures/x2").status_code == 404
 
 
 def test_a_refused_action_keeps_what_was_written_and_says_why(world):

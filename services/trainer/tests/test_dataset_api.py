@@ -99,7 +99,7 @@ def test_a_preview_changes_nothing_and_the_rollback_does_what_it_said(client):
     assert (done["version"], done["changes"]) == (3, previewed["changes"])
     after = client.get("/v1/models/fruit/dataset").json()
     assert after["rows"] == 3
-    assert after["versions"][0]["note"] == "back to 1: a bad import"
+    assert (after["versions"][0]["note"], after["versions"][0]["who"]) == ("back to 1: a bad import", "anonymous")
 
 
 def test_what_cannot_be_is_a_problem(client):

@@ -125,7 +125,8 @@ def _restored(lake: Lake, model: str, wanted: Rollback, lock: locks.TableLock) -
         snapshot = table.at(None)
         _mark(lake, model, wanted, snapshot, target)
         lock.check()
-        said = json.dumps({ROLLED_BACK: {"id": wanted.id, "to_version": wanted.to_version, "reason": wanted.reason}})
+        by = {"id": wanted.id, "to_version": wanted.to_version, "reason": wanted.reason, "who": wanted.who}
+        said = json.dumps({ROLLED_BACK: by})
         try:
             return table.restore(snapshot, wanted.to_version, lock.commit({versions.METADATA_KEY: said}))
         except Conflict:

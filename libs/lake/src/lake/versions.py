@@ -33,6 +33,12 @@ class Version:
         asked = self.flush.get("rolled_back")
         return f"back to {asked['to_version']}: {asked['reason']}" if asked else None
 
+    @property
+    def who(self) -> str | None:
+        """Who asked for it, where a person did."""
+        asked = self.flush.get("rolled_back")
+        return asked.get("who") if asked else None
+
 
 def list_versions(table: LakeTable, limit: int | None = None) -> list[Version]:
     """The versions that the log still tells of, newest first."""

@@ -30,6 +30,10 @@ class HttpServices:
         """What the service answers. Raises NotThere, NotAllowed or Away."""
         return await self._ask("POST", service, path, key, body)
 
+    async def delete(self, service: str, path: str, key: str | None) -> Any:
+        """What the service answers. Raises NotThere, NotAllowed or Away."""
+        return await self._ask("DELETE", service, path, key, None)
+
     async def _ask(self, method: str, service: str, path: str, key: str | None, body: Mapping[str, Any] | None) -> Any:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
@@ -40,7 +44,7 @@ class HttpServices:
         if answer.is_success:
             return told
         detail = told.get("detail", answer.reason_phrase) if isinstance(told, dict) else answer.reason_phrase
-        if answer.status_code == 404:
+        if answer.status_code in {404, 410}:
             raise NotThere(detail)
         if answer.status_code >= 500:
             raise Away(f"{service}: {detail}")

@@ -28,13 +28,20 @@ class LakeTables:
             raise Away(f"The lake does not answer: {error}") from error
 
     def versions(self, model: str, limit: int) -> Sequence[Mapping[str, Any]]:
-        """The dataset's newest versions: version, at, operation, rows added. Raises Away."""
+        """The dataset's newest versions: version, at, operation, rows added, who and why. Raises Away."""
         try:
             found = versions.list_versions(self._lake.table(model, "feedback"), limit)
         except LakeError as error:
             raise Away(f"The lake does not answer: {error}") from error
         return [
-            {"version": each.version, "at": each.committed_at, "operation": each.operation, "rows": each.rows_added}
+            {
+                "version": each.version,
+                "at": each.committed_at,
+                "operation": each.operation,
+                "rows": each.rows_added,
+                "note": each.note,
+                "who": each.who,
+            }
             for each in found
         ]
 

@@ -55,6 +55,10 @@ class Services(Protocol):
         """What the service answers. Raises NotThere, NotAllowed or Away."""
         ...
 
+    async def delete(self, service: str, path: str, key: str | None) -> Any:
+        """What the service answers. Raises NotThere, NotAllowed or Away."""
+        ...
+
 
 class Meter(Protocol):
     """The services' counters over the last minutes."""
@@ -92,7 +96,7 @@ class Tables(Protocol):
         ...
 
     def versions(self, model: str, limit: int) -> Sequence[Mapping[str, Any]]:
-        """The dataset's newest versions: version, at, operation, rows added."""
+        """The dataset's newest versions: version, at, operation, rows added, who and why where a person asked."""
         ...
 
     def summary(self, model: str) -> Sequence[Mapping[str, Any]]:

@@ -1,6 +1,6 @@
 """What an operator may do: each action has a page that says what it will do, and asks for a reason."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -9,14 +9,21 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from console.application.ports import Away, NotAllowed, NotThere
+from console.entrypoints import datasets
+from console.entrypoints.dataset_listings import changes_table
 from console.entrypoints.security import Viewer
 from console.entrypoints.site import Query, Site, fields
 from console.entrypoints.views import Views
 
+Preview = Callable[[Views, Viewer, Query], Awaitable[Mapping[str, Any]]]
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One action: where it is asked for and of the trainer, what it will do, and where it leads back to."""
+    """One action: where it is asked for and of the trainer, what it will do, and where it leads back to.
+
+    `preview` finds out what exactly it would change of a dataset.
+    """
 
     path: str
     asks: str
@@ -24,6 +31,7 @@ class Action:
     will: str
     fields: tuple[str, ...] = ()
     back: str = "/models/{model}"
+    preview: Preview | None = None
 
 
 ACTIONS = (
@@ -43,7 +51,7 @@ ACTIONS = (
     Action("/datasets/{model}/rollback", "/v1/models/{model}/dataset/rollback",
            "Roll the dataset of {model} back to version {version}",
            "Makes version {version} the newest content of the dataset. Later versions stay readable; the next training"
-           " uses what is newest.", ("version",), "/datasets?model={model}"),
+           " uses what is newest.", ("version",), "/datasets?model={model}", datasets.preview),
     Action("/datasets/{model}/quarantine/{event_id}/release", "/v1/models/{model}/quarantine/{event_id}/release",
            "Release {event_id}", "Puts this event into the dataset of {model}; the next training may learn from it.",
            (), "/datasets?model={model}"),
@@ -60,10 +68,19 @@ def install(app: FastAPI, site: Site, views: Views) -> None:
 
 
 def _install(app: FastAPI, site: Site, views: Views, action: Action) -> None:
-    async def confirm(request: Request, viewer: Annotated[Viewer, Depends(site.viewer)]) -> Response:
-        given = _given(request.query_params, request)
+    async def page(request: Request, viewer: Viewer, given: Query, refusal: str | None, status: int) -> Response:
         title = action.title.format_map(given)
-        return HTMLResponse(site.render("action.html", title, request, viewer, _context(action, given, None)))
+        context = {**_context(action, given, refusal), "preview": None}
+        try:
+            if action.preview:
+                found = await action.preview(views, viewer, given)
+                context |= {"preview": found, "changes": changes_table(found).arranged(request.url.path, given)}
+        except (NotThere, NotAllowed, Away) as trouble:
+            context |= {"trouble": str(trouble)}
+        return HTMLResponse(site.render("action.html", title, request, viewer, context), status)
+
+    async def confirm(request: Request, viewer: Annotated[Viewer, Depends(site.viewer)]) -> Response:
+        return await page(request, viewer, _given(request.query_params, request), None, 200)
 
     async def act(request: Request, viewer: Annotated[Viewer, Depends(site.operator)]) -> Response:
         given = _given(await fields(request), request)
@@ -71,8 +88,7 @@ def _install(app: FastAPI, site: Site, views: Views, action: Action) -> None:
         try:
             await views.services.post("trainer", action.asks.format_map(given), body, viewer.key)
         except (NotThere, NotAllowed, Away) as refusal:
-            title, context = action.title.format_map(given), _context(action, given, str(refusal))
-            return HTMLResponse(site.render("action.html", title, request, viewer, context), 409)
+            return await page(request, viewer, given, str(refusal), 409)
         back = action.back.format_map(given)
         done = urlencode({"done": action.path.rpartition("/")[2]})
         return RedirectResponse(f"{back}{'&' if '?' in back else '?'}{done}", 303)

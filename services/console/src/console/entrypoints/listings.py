@@ -68,7 +68,7 @@ def runs_table(runs: Sequence[Mapping[str, Any]], name: str) -> Table:
         {
             **{column: run[column] for column in ("version", "reason")},
             "outcome": "failed" if run["failed"] else run["outcome"] or "under way",
-            "started_at": _time(run["started_at"]),
+            "started_at": moment(run["started_at"]),
             "seconds": _seconds(run),
             **run["metrics"],
             "act": "promote" if run["version"] else None,
@@ -114,56 +114,10 @@ def audit_table(entries: Sequence[Mapping[str, Any]]) -> Table:
         Column("reason", "Why"),
     ]
     rows = [
-        {**{key: each.get(key) for key in ("who", "action", "version", "reason")}, "at": _time(each["at"])}
+        {**{key: each.get(key) for key in ("who", "action", "version", "reason")}, "at": moment(each["at"])}
         for each in entries
     ]
     return Table("audit", "Who did what", columns, rows, "Nobody has acted on it yet.")
-
-
-def versions_table(versions: Sequence[Mapping[str, Any]]) -> Table:
-    """A dataset's versions."""
-    columns = [
-        Column("version", "Version", "number"),
-        Column("at", "When", "time"),
-        Column("operation", "What"),
-        Column("rows", "Rows added", "number"),
-    ]
-    return Table("versions", "Versions", columns, versions, "No feedback was stored yet.")
-
-
-def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """A dataset's rows, counted."""
-    columns = [
-        Column("event_date", "Day (UTC)"),
-        Column("source", "Source"),
-        Column("kind", "Kind"),
-        Column("label", "Label"),
-        Column("rows", "Rows", "number"),
-    ]
-    shown = [{**row, "event_date": str(row["event_date"])} for row in rows]
-    return Table("summary", "Rows by day, source and label", columns, shown, "No feedback was stored yet.")
-
-
-def quarantine_table(held: Mapping[str, Any], name: str) -> Table:
-    """What is held back."""
-    columns = [
-        Column("event_id", "Event", "id", link="/feedback/{value}"),
-        Column("reason", "Why"),
-        Column("received_at", "Received", "time"),
-        Column("release", "", link=f"/datasets/{name}/quarantine/{{event_id}}/release"),
-        Column("drop", "", link=f"/datasets/{name}/quarantine/{{event_id}}/drop"),
-    ]
-    rows = [
-        {
-            "event_id": each["event_id"],
-            "reason": each["reason"],
-            "received_at": _time(each["received_at"]),
-            "release": "release",
-            "drop": "drop",
-        }
-        for each in held["events"]
-    ]
-    return Table("quarantine", "Quarantine", columns, rows, "Nothing is held back.")
 
 
 def stream_table(records: Sequence[Recorded]) -> Table:
@@ -235,10 +189,11 @@ def _interval(estimate: Mapping[str, Any]) -> str | None:
     return f"{estimate['low']:.3f} to {estimate['high']:.3f}"
 
 
-def _time(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """The time that a service's answer names."""
     return datetime.fromisoformat(text) if text else None
 
 
 def _seconds(run: Mapping[str, Any]) -> float | None:
-    began, ended = _time(run["started_at"]), _time(run["ended_at"])
+    began, ended = moment(run["started_at"]), moment(run["ended_at"])
     return round((ended - began).total_seconds(), 1) if began and ended else None

@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from console.application.ports import Away, NotAllowed
-from console.entrypoints import actions, passing_on, try_it
+from console.entrypoints import actions, datasets, erasing, passing_on, try_it
 from console.entrypoints.security import Viewer
 from console.entrypoints.site import Site, fields
 from console.entrypoints.views import Views
@@ -26,7 +26,8 @@ def install(app: FastAPI, views: Views, api_keys: ApiKeys, client: httpx.AsyncCl
     site.page("/models", "Models", "models.html", views.models)
     site.page("/models/{model}", "Model", "model.html", views.model, _SLOWLY_S)
     site.page("/rollouts", "Rollouts", "rollouts.html", views.rollouts)
-    site.page("/datasets", "Datasets", "datasets.html", views.datasets, _SLOWLY_S)
+    site.page("/datasets", "Datasets", "datasets.html", partial(datasets.show, views), _SLOWLY_S)
+    site.page("/datasets/{model}/diff", "What differs", "diff.html", partial(datasets.diff, views), _SELDOM_S)
     site.page("/feedback", "Feedback", "feedback.html", views.feedback)
     site.page("/feedback/{event_id}", "Lineage of one piece of feedback", "event.html", views.event)
     site.page("/drift", "Drift", "drift.html", views.drift, _SELDOM_S)
@@ -34,6 +35,8 @@ def install(app: FastAPI, views: Views, api_keys: ApiKeys, client: httpx.AsyncCl
     site.page("/alerts/letters/{partition}/{offset}", "Dead letter", "letter.html", views.letter)
     site.page("/try", "Try it", "try.html", partial(try_it.form, views))
     _install_answers(app, site, views)
+    erasing.install(app, site, views)
+    site.page("/erasures/{erasure_id}", "Erasure", "erasure.html", partial(datasets.erasure, views))
     _install_replay(app, site, views)
     actions.install(app, site, views)
     passing_on.install(app, site, client, ingest_url)

@@ -41,8 +41,8 @@ class Views:
         served, runs, quality, log = await asyncio.gather(
             self.services.get("inference", f"/v1/models/{name}", viewer.key),
             self.services.get("trainer", f"/v1/models/{name}/runs", viewer.key),
-            self._offered(f"/v1/models/{name}/quality", viewer),
-            self._offered(f"/v1/models/{name}/audit-log", viewer),
+            self.offered(f"/v1/models/{name}/quality", viewer),
+            self.offered(f"/v1/models/{name}/audit-log", viewer),
         )
         return {
             "title": name,
@@ -60,28 +60,8 @@ class Views:
         """The rollout of one model: its evidence over time, its limits, the decision and why not yet."""
         names = await self.names(viewer)
         name = query.get("model") or next(iter(names), "")
-        rollout = await self._offered(f"/v1/models/{name}/rollout", viewer) if name else None
+        rollout = await self.offered(f"/v1/models/{name}/rollout", viewer) if name else None
         return {"names": names, "name": name, "rollout": rollout, "evidence": pictures.evidence_chart(rollout)}
-
-    async def datasets(self, viewer: Viewer, query: Query) -> dict[str, Any]:
-        """One model's dataset: versions, rows by day, source and label, what is in quarantine."""
-        names = await self.names(viewer)
-        name = query.get("model") or next(iter(names), "")
-        if not name:
-            return {"names": names, "name": "", "versions": None, "summary": None, "growth": None, "quarantine": None}
-        versions, summary, held = await asyncio.gather(
-            asyncio.to_thread(self.tables.versions, name, 500),
-            asyncio.to_thread(self.tables.summary, name),
-            self._offered(f"/v1/models/{name}/quarantine?status=held&limit=200", viewer),
-        )
-        return {
-            "names": names,
-            "name": name,
-            "versions": listings.versions_table(versions),
-            "summary": listings.summary_table(summary),
-            "growth": pictures.growth_chart(versions),
-            "quarantine": None if held is None else listings.quarantine_table(held, name),
-        }
 
     async def feedback(self, _: Viewer, __: Query) -> dict[str, Any]:
         """The latest feedback, newest first."""
@@ -102,7 +82,7 @@ class Views:
         """Feature and score distributions, then and now."""
         names = await self.names(viewer)
         name = query.get("model") or next(iter(names), "")
-        found = await self._offered(f"/v1/models/{name}/drift", viewer) if name else None
+        found = await self.offered(f"/v1/models/{name}/drift", viewer) if name else None
         return {"names": names, "name": name, "drift": found}
 
     async def alerts(self, viewer: Viewer, query: Query) -> dict[str, Any]:
@@ -128,7 +108,7 @@ class Views:
         """Every model, sorted."""
         return sorted(model.name for model in await ShowOverview(self.services, self.topics).models(viewer.key))
 
-    async def _offered(self, path: str, viewer: Viewer) -> Any:
+    async def offered(self, path: str, viewer: Viewer) -> Any:
         """What the trainer has at `path`; None where it has nothing there."""
         try:
             return await self.services.get("trainer", path, viewer.key)

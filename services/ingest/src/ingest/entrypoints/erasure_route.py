@@ -15,7 +15,7 @@ from ingest.application.erasing import Erasing
 from ingest.application.ports import SourceAway
 from ingest.entrypoints import statuses
 
-PATH = "/v1/users/{user_id}/feedback"
+PATH = "/v1/users/{user_id:path}/feedback"
 UserId = Annotated[str, Path(min_length=1, max_length=MAX_TEXT_CHARS, description="As in user_id of the feedback")]
 Operator = Annotated[keys.Principal, Depends(keys.require("operate"))]
 

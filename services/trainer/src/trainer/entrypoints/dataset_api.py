@@ -28,13 +28,14 @@ class DatasetRollback(BaseModel):
 
 
 class VersionShown(BaseModel):
-    """One commit of the feedback table. `rows` is how many it added; `note` why, where it was no append."""
+    """One commit of the feedback table. `rows` is how many it added; `who` asked for it, `note` why, where one did."""
 
     version: int
     at: datetime
     operation: str
     rows: int
     note: str | None
+    who: str | None
 
 
 class Versions(BaseModel):
@@ -158,6 +159,7 @@ def _shown(version: Version) -> VersionShown:
         operation=version.operation,
         rows=version.rows_added,
         note=version.note,
+        who=version.who,
     )
 
 
