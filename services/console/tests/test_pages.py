@@ -24,6 +24,7 @@ MODEL = {
     "name": "tickets",
     "task": "binary",
     "champion": "2",
+    "challenger": None,
     "versions": [{"version": "2", "state": "champion", "traffic_percent": 100.0, "loaded": True, "reason": None}],
 }
 RUN = {
@@ -79,6 +80,57 @@ ERASURE = {
     "rows": {"tickets": {"feedback": 3, "predictions": 4}},
     "versions": {"tickets": ["1", "2"]},
 }
+VERSION = {
+    "version": "2",
+    "state": "promoted",
+    "traffic_percent": 100.0,
+    "registered_at": "2026-11-24T12:00:00+00:00",
+    "reason": HOSTILE,
+    "judged_against": "1",
+    "gates": [
+        {"name": "metric", "passed": True, "figures": {"gain": 0.01234, "metric": HOSTILE}, "reason": HOSTILE},
+        {"name": "compatibility", "passed": False, "figures": {"broken": []}, "reason": "words is gone"},
+    ],
+    "metrics": {"judged.auc": 0.81},
+    "rows_by_source": {"base": 2000, "feedback": 60},
+    "erased_rows": 3,
+    "history": [
+        {
+            "at": "2026-11-24T12:00:00+00:00",
+            "state": "promoted",
+            "traffic_percent": 100.0,
+            "who": HOSTILE,
+            "reason": HOSTILE,
+        }
+    ],
+}
+NOTHING = {"value": None, "low": None, "high": None, "answers": 0}
+LIVE = {
+    "version": "2",
+    "predictions": 4000,
+    "audits": 321,
+    "accuracy": {"value": 0.8, "low": 0.75, "high": 0.85, "answers": 321},
+    "mean_absolute_error": NOTHING,
+    "satisfaction": NOTHING,
+}
+BINS = [{"label": HOSTILE, "then": 0.5, "now": 0.7}]
+DRIFT = {
+    "model": "tickets",
+    "reference": "training set of version 2, 10 rows",
+    "predictions": 300,
+    "features": [{"name": "words", "psi": 0.3, "noise": 0.02, "bins": BINS}],
+    "scores": {"name": "scores", "psi": 0.1, "noise": 0.02, "bins": BINS},
+}
+SAMPLES = [
+    {
+        "at": f"2026-11-24T12:0{n}:00+00:00",
+        "version": "2",
+        "rows": 300,
+        "psi": {"words": 0.1 * n, "scores": 0.1},
+        "noise": 0.02,
+    }
+    for n in (1, 9, 3)
+]
 
 
 class World:
@@ -99,6 +151,11 @@ class World:
             },
             "/v1/models/tickets/quarantine?limit=200": {"model": "tickets", "events": [HELD]},
             "/v1/models/tickets/dataset/diff?from=2&to=1": DIFF,
+            "/v1/models/tickets/versions/1": VERSION | {"version": "1"},
+            "/v1/models/tickets/versions/2": VERSION,
+            "/v1/models/tickets/quality": {"model": "tickets", "versions": [LIVE]},
+            "/v1/models/tickets/drift": DRIFT,
+            "/v1/models/tickets/drift/history": {"model": "tickets", "samples": SAMPLES},
             "/v1/erasures": {"erasures": [ERASURE]},
             "/assets/feedback/v1/manifest.json": {"path": "/assets/feedback/v1/x.js", "integrity": "sha384-x"},
         }
@@ -174,6 +231,8 @@ PAGES = [
     "/try",
     "/models",
     "/models/tickets",
+    "/models/tickets?beside=1",
+    "/models/tickets/versions/2",
     "/models/tickets/promote?version=2",
     "/models/tickets/rollback",
     "/rollouts",
@@ -220,6 +279,33 @@ def test_a_table_is_exported_as_it_is_shown(world):
 
     assert exported.headers["content-type"].startswith("text/csv")
     assert [line.split(",")[0] for line in exported.text.splitlines()] == ["version", "2", "1", "0"]
+
+
+def test_a_version_shows_each_gate_with_its_figures(world):
+    exported = client(world).get("/models/tickets/versions/2?csv=gates").text
+
+    assert "gain 0.0123" in exported
+    assert "compatibility,failed,words is gone,broken none" in exported
+
+
+def test_two_versions_stand_side_by_side_with_what_audits_say_of_them(world):
+    exported = client(world).get("/models/tickets?beside=1&csv=beside").text.splitlines()
+
+    assert "live accuracy,0.800 (0.750 to 0.850)," in exported
+    assert 'rows learned from,"2,000 base, 60 feedback","2,000 base, 60 feedback"' in exported
+    assert "gates passed,1 of 2,1 of 2" in exported
+
+
+def test_quality_by_version_is_drawn_with_its_interval_and_audited_count(world):
+    assert "2 (321 audited): 0.8" in client(world).get("/models/tickets").text
+
+
+def test_drift_over_time_is_drawn_and_its_columns_are_exported(world):
+    page = client(world).get("/drift").text
+    exported = client(world).get("/drift?csv=columns&columns.sort=psi&columns.desc=1").text
+
+    assert "Population stability index over time: scores now 0.1; words now 0.3; chance alone, at most now 0.02" in page
+    assert exported.splitlines()[1] == "words,0.3,0.02,0.9"
 
 
 def test_what_is_away_is_said_in_place_of_the_page(world):

@@ -21,6 +21,7 @@ from registry import Registry, RegistryUnavailable
 from registry.packaging import library_versions, warm_up
 from trainer.adapters.dataset_versions import LakeTables, LakeVersions
 from trainer.adapters.datasets import LakeDatasets
+from trainer.adapters.drift_histories import LakeDriftHistories
 from trainer.adapters.erasures import LakeErasures
 from trainer.adapters.health import KafkaHealth
 from trainer.adapters.kafka import KafkaAnnouncements, LakeTriggers
@@ -36,6 +37,7 @@ from trainer.adapters.webhooks import Webhook, group, secret_bytes
 from trainer.adapters.windows import LakeWindows
 from trainer.application.candidates import Candidates, Workshop
 from trainer.application.conduct import Conductor
+from trainer.application.drift_history import DriftHistory
 from trainer.application.erase import Erase
 from trainer.application.judging import Judging
 from trainer.application.observing import Observing
@@ -81,6 +83,7 @@ class Trainer:
     recover: Recover
     reproduce: Reproduce
     watching: Watching
+    drift_history: DriftHistory
     app: FastAPI
     erase: Erase
 
@@ -154,20 +157,21 @@ def build(
     windows = LakeWindows(lake)
     observing = Observing(windows, datasets, registry, models, learner=used.learner, now=now)
     watching = Watching(observing, windows, triggers, datasets, registry=registry, runs=registry.run_store, now=now)
+    drift_history = DriftHistory(observing, windows, datasets, LakeDriftHistories(lake), now)
     look, act = background.conducting(conductor)
     health.on_problem = act.wake
     repeating = (
         background.mending(recover, settings.trainer.recover_every_s),
         background.erasing(erase, settings.trainer.erase_every_s),
         background.upkeep(keep_up, settings.trainer.upkeep_every_s),
-        watch(watching, settings.trainer.watch_every_s),
+        watch(watching, drift_history, settings.trainer.watch_every_s),
         look,
         act,
     )
     running = _Running(settings, train, trainings, health, repeating)
     app = _application(settings, operations, _checks(publisher, registry, lake), running)
-    observed.install(app, observing)
-    return Trainer(train, rollout, conductor, recover, reproduce, watching, app, erase=erase)
+    observed.install(app, observing, drift_history)
+    return Trainer(train, rollout, conductor, recover, reproduce, watching, drift_history, app, erase=erase)
 
 
 class _Running:

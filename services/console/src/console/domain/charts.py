@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 960, 220
 _LEFT, _BOTTOM, _TOP, _RIGHT = 96, 30, 14, 14
+_LABEL_EVERY = 44.0
 Point = tuple[float, float]
 
 
@@ -26,14 +27,63 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """A figure to be marked: where on the x axis, its value, the interval around it, what to call it, its kind."""
+
+    x: float
+    value: float
+    name: str
+    kind: str = ""
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A dot in pixels, `top` to `bottom` where it has an interval. `says` is empty where it has no room."""
+
+    x: float
+    y: float
+    top: float
+    bottom: float
+    says: str
+    title: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines over a common axis. `summary` says the same in words."""
+    """Lines, or marks, over common axes. `summary` says the same in words."""
 
     title: str
     lines: Sequence[Line]
     y_ticks: Sequence[Tick]
     x_ticks: Sequence[Tick]
     summary: str
+    marks: Sequence[Mark] = ()
+
+
+def mark_chart(title: str, measured: Sequence[Measured], x_ends: tuple[str, str]) -> Chart | None:
+    """Each figure as a dot with its interval; None where there is none."""
+    if not measured:
+        return None
+    values = [v for each in measured for v in (each.value, each.low, each.high) if v is not None]
+    room = (max(values) - min(values)) * 0.15 or 0.05
+    low, high = min(values) - room, max(values) + room
+    xs = [each.x for each in measured]
+    x_of, y_of = _scale(min(xs), max(xs), _LEFT + 30, WIDTH - _RIGHT - 30), _scale(low, high, HEIGHT - _BOTTOM, _TOP)
+    marks, last = [], float("-inf")
+    for each in sorted(measured, key=lambda one: one.x):
+        x = x_of(each.x) if len(measured) > 1 else WIDTH / 2
+        fits = x - last >= _LABEL_EVERY
+        last = x if fits else last
+        ends = y_of(each.value if each.high is None else each.high), y_of(each.value if each.low is None else each.low)
+        says = each.name if fits else ""
+        marks.append(Mark(x, y_of(each.value), *ends, says, f"{each.name}: {number(each.value)}", each.kind))
+    y_ticks = [Tick(y_of(value), number(value)) for value in (low, (low + high) / 2, high)]
+    newest = max(measured, key=lambda one: one.x)
+    summary = f"{len(measured)} in all; {newest.name} at {number(newest.value)}"
+    return Chart(title, (), y_ticks, [Tick(_LEFT, x_ends[0]), Tick(WIDTH - _RIGHT, x_ends[1])], summary, marks)
 
 
 def line_chart(

@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from console.application.ports import Away, NotAllowed
-from console.entrypoints import actions, datasets, erasing, passing_on, try_it
+from console.entrypoints import actions, datasets, erasing, models, passing_on, try_it
 from console.entrypoints.security import Viewer
 from console.entrypoints.site import Site, fields
 from console.entrypoints.views import Views
@@ -24,7 +24,10 @@ def install(app: FastAPI, views: Views, api_keys: ApiKeys, client: httpx.AsyncCl
     site = Site(app, api_keys)
     site.page("/", "Overview", "overview.html", views.overview)
     site.page("/models", "Models", "models.html", views.models)
-    site.page("/models/{model}", "Model", "model.html", views.model, _SLOWLY_S)
+    site.page("/models/{model}", "Model", "model.html", partial(models.show, views), _SLOWLY_S)
+    site.page(
+        "/models/{model}/versions/{version}", "Version", "version.html", partial(models.version, views), _SLOWLY_S
+    )
     site.page("/rollouts", "Rollouts", "rollouts.html", views.rollouts)
     site.page("/datasets", "Datasets", "datasets.html", partial(datasets.show, views), _SLOWLY_S)
     site.page("/datasets/{model}/diff", "What differs", "diff.html", partial(datasets.diff, views), _SELDOM_S)

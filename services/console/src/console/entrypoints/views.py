@@ -35,27 +35,6 @@ class Views:
         """Every model's versions."""
         return {"models": listings.models_table(await ShowOverview(self.services, self.topics).models(viewer.key))}
 
-    async def model(self, viewer: Viewer, query: Query) -> dict[str, Any]:
-        """One model: what serves, every training with its figures, quality by version, who did what."""
-        name = query["model"]
-        served, runs, quality, log = await asyncio.gather(
-            self.services.get("inference", f"/v1/models/{name}", viewer.key),
-            self.services.get("trainer", f"/v1/models/{name}/runs", viewer.key),
-            self.offered(f"/v1/models/{name}/quality", viewer),
-            self.offered(f"/v1/models/{name}/audit-log", viewer),
-        )
-        return {
-            "title": name,
-            "name": name,
-            "served": served,
-            "running": runs["running"],
-            "runs": listings.runs_table(runs["runs"], name),
-            "versions": listings.served_table(served),
-            "quality": None if quality is None else listings.quality_table(quality["versions"]),
-            "audit": None if log is None else listings.audit_table(log["entries"]),
-            "done": query.get("done", ""),
-        }
-
     async def rollouts(self, viewer: Viewer, query: Query) -> dict[str, Any]:
         """The rollout of one model: its evidence over time, its limits, the decision and why not yet."""
         names = await self.names(viewer)
@@ -79,11 +58,18 @@ class Views:
         return {"event_id": event_id, "status": status, "steps": lineage.steps(status, said), "said": said}
 
     async def drift(self, viewer: Viewer, query: Query) -> dict[str, Any]:
-        """Feature and score distributions, then and now."""
+        """Feature and score distributions, then and now, and their PSI over time."""
         names = await self.names(viewer)
         name = query.get("model") or next(iter(names), "")
-        found = await self.offered(f"/v1/models/{name}/drift", viewer) if name else None
-        return {"names": names, "name": name, "drift": found}
+        found, history = None, None
+        if name:
+            found, history = await asyncio.gather(
+                self.offered(f"/v1/models/{name}/drift", viewer),
+                self.offered(f"/v1/models/{name}/drift/history", viewer),
+            )
+        samples = history["samples"] if history else []
+        shown = {"names": names, "name": name, "drift": found, "psi": pictures.psi_chart(samples)}
+        return {**shown, "columns": listings.drift_table(found, samples)}
 
     async def alerts(self, viewer: Viewer, query: Query) -> dict[str, Any]:
         """What is wrong now, and what could not be processed."""

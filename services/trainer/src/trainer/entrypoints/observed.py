@@ -1,7 +1,8 @@
 """GET …/quality and …/drift: what is seen of a model while it serves."""
 
 import math
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import FastAPI, Query
@@ -10,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from evidence.drift import Drift
 from evidence.quality import Estimate
 from flywheel_schemas.spec_model import parse_duration
+from trainer.application.drift_history import WEEK, DriftHistory
 from trainer.application.observing import Observing
 from trainer.domain.drifting import Drifted
 from trainer.domain.live import LiveQuality
@@ -20,7 +22,6 @@ Window = Annotated[
     BeforeValidator(parse_duration),
     Query(description="How far back, such as 12h or 7d.", json_schema_extra={"type": "string", "format": None}),
 ]
-WEEK = timedelta(days=7)
 
 
 class Shown(BaseModel):
@@ -94,7 +95,26 @@ class DriftsShown(Shown):
     scores: DriftShown | None
 
 
-def install(app: FastAPI, observing: Observing) -> None:
+class DriftSampleShown(Shown):
+    """PSI by column at one moment; `noise` is the most that chance alone makes of any of them."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=(), from_attributes=True)
+
+    at: datetime
+    version: str
+    rows: int
+    psi: Mapping[str, float]
+    noise: float
+
+
+class DriftHistoryShown(Shown):
+    """Drift over time, oldest first; the older, the fewer points."""
+
+    model: str
+    samples: list[DriftSampleShown]
+
+
+def install(app: FastAPI, observing: Observing, history: DriftHistory) -> None:
     """Add the routes."""
 
     @app.get("/v1/models/{model}/quality", tags=["watching"], responses=problems_of(404, 503))
@@ -106,6 +126,12 @@ def install(app: FastAPI, observing: Observing) -> None:
     def drift(model: Name, _: Reader, window: Window = WEEK) -> DriftsShown:
         """How far features and scores of the window have moved from the champion's training set."""
         return _drifted(model, observing.drift(model, window))
+
+    @app.get("/v1/models/{model}/drift/history", tags=["watching"], responses=problems_of(404, 503))
+    def drift_history(model: Name, _: Reader) -> DriftHistoryShown:
+        """How drift went: a point a minute while answers come in, from a hundred answers on."""
+        samples = [DriftSampleShown.model_validate(each) for each in history.of(model)]
+        return DriftHistoryShown(model=model, samples=samples)
 
 
 def _version(seen: LiveQuality) -> VersionShown:
