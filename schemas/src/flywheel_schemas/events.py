@@ -313,6 +313,7 @@ class ModelUpdated(_Wire):
     serves (this one was rejected or rolled back) `champion_artifact_uri` and its digest say the same of that one.
     `challenger` and what begins with it say which version is on trial beside the champion, if any, whatever version
     the transition was about. `sequence` orders the transitions of one model: an event with a lower one is older news.
+    `triggered_at` is when the threshold was reached that led to the version which is promoted here.
     """
 
     model: ModelName
@@ -335,6 +336,7 @@ class ModelUpdated(_Wire):
     who: str | None = None
     occurred_at: Moment
     sequence: int | None = None
+    triggered_at: Moment | None = None
     challenger: str | None = None
     challenger_state: ChallengerState | None = None
     challenger_traffic_percent: FiniteFloat | None = None

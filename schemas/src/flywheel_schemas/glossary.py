@@ -61,6 +61,7 @@ MEANING: dict[str, str] = {
     "artifact_sha256": "SHA-256 of the LightGBM text in that folder.",
     "who": "Who asked for it: the id of an API key, or the service that decided.",
     "sequence": "Number of the transition of its model, without gaps: a lower one is older news.",
+    "triggered_at": "When the threshold was reached that led to the version which is promoted here.",
     "challenger": "The version on trial beside the champion, if any.",
     "challenger_state": "Whether the challenger answers aside (shadow) or for a share of the traffic (canary).",
     "challenger_traffic_percent": "Share of requests that the challenger answers.",

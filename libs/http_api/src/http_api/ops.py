@@ -1,4 +1,4 @@
-"""What operators ask of every service: is it alive, can it do its job, and its metrics."""
+"""What operators ask of every service: is it alive, can it do its job, its metrics; and that its requests are seen."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from http_api.observed import Observed
 from telemetry import logging, metrics
 
 Check = Callable[[], Awaitable[str | None]]
@@ -16,7 +17,7 @@ log = logging.get(__name__)
 
 
 def install(app: FastAPI, checks: Mapping[str, Check], alive: Callable[[], str | None] = lambda: None) -> None:
-    """Add /healthz, /readyz and /metrics to `app`, all without a key.
+    """Add /healthz, /readyz and /metrics to `app`, all without a key, and count and trace all other requests.
 
     A check gives None when its dependency serves, else a sentence with what is wrong and what to do;
     `alive` likewise says why the process should be restarted. Each check has 3 s.
@@ -36,6 +37,7 @@ def install(app: FastAPI, checks: Mapping[str, Check], alive: Callable[[], str |
     app.add_route("/healthz", healthz, include_in_schema=False)
     app.add_route("/readyz", readyz, include_in_schema=False)
     app.add_route("/metrics", prometheus, include_in_schema=False)
+    app.add_middleware(Observed)
 
 
 def _answer(troubles: Mapping[str, str | None]) -> Response:

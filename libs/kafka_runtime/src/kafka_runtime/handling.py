@@ -4,12 +4,15 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from kafka_runtime import backoff, cloud_events
+from kafka_runtime import backoff, messaging
 from kafka_runtime.errors import Poison, Retryable
 from kafka_runtime.record import Record
-from telemetry import logging, tracing
+from telemetry import logging, metrics
 
 _LOG = logging.get("kafka_runtime")
+_DEAD_LETTERS = metrics.counter(
+    "flywheel_worker_dead_letters_total", "Records of low-volume topics that became dead letters.", ("topic",)
+)
 UNEXPECTED_ATTEMPTS = 5
 
 Handler = Callable[[Record], None]
@@ -29,7 +32,10 @@ class Settling:
     again, and dead-lettered at the fifth failure: it may have been an outage that nobody translated.
     """
 
-    def __init__(self, handler: Handler, dead_letters: Burial, attempts: int = UNEXPECTED_ATTEMPTS) -> None:
+    def __init__(
+        self, handler: Handler, dead_letters: Burial, attempts: int = UNEXPECTED_ATTEMPTS, group: str | None = None
+    ) -> None:
+        self._group = group
         self._handler = handler
         self._dead_letters = dead_letters
         self._attempts = attempts
@@ -50,15 +56,7 @@ class Settling:
 
     def _attempt(self, record: Record, attempt: int) -> None:
         try:
-            with tracing.span(
-                f"process {record.topic}",
-                parent=cloud_events.traceparent(record.headers),
-                attributes={
-                    "messaging.operation.name": "process",
-                    "messaging.destination.partition.id": str(record.partition),
-                    "messaging.kafka.offset": record.offset,
-                },
-            ):
+            with messaging.processing(record, self._group):
                 self._handler(record)
         except Retryable:
             raise
@@ -72,6 +70,7 @@ class Settling:
     def _bury(self, record: Record, reason: str, cause: Exception) -> None:
         exception = repr(cause.__cause__ or cause)
         self._dead_letters.send(record, reason, exception)
+        _DEAD_LETTERS.labels(record.topic).inc()
         _LOG.error("record_dead_lettered", reason=reason, exception=exception, **where(record))
 
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from flywheel_schemas.topics import Topic
-from kafka_runtime import cloud_events
+from kafka_runtime import cloud_events, messaging
 from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, RecordRefused
 from kafka_runtime.record import Headers, topic_name
 from kafka_runtime.settings import KafkaSettings
@@ -67,10 +67,11 @@ class Publisher:
 
         Raises BrokerUnavailable when nothing acknowledged it in time, RecordRefused when nothing ever will.
         """
-        headers = cloud_events.headers(
-            topic, event_id or str(uuid4()), self._source, datetime.now(UTC), tracing.current_traceparent() or None
-        )
-        self.send_and_wait(topic, key.encode(), event.encode(), headers)
+        ce_id = event_id or str(uuid4())
+        with messaging.sending(topic, message_id=ce_id):
+            now, trace = datetime.now(UTC), tracing.current_traceparent()
+            headers = cloud_events.headers(topic, ce_id, self._source, now, trace)
+            self.send_and_wait(topic, key.encode(), event.encode(), headers)
 
     def send_and_wait(
         self, topic: Topic | str, key: bytes, value: bytes | None, headers: Headers, partition: int = _ANY_PARTITION

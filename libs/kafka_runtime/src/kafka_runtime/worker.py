@@ -65,7 +65,7 @@ class GroupWorker:
         self.topic = topic_name(topic)
         self.failure: BaseException | None = None
         letters = dead_letters or DeadLetters(settings, Publisher(settings, source=group))
-        self._settling = Settling(handler, letters)
+        self._settling = Settling(handler, letters, group=group)
         self._outage = OutageLog(topic=self.topic, group=group)
         self._config = settings.librdkafka() | {
             "group.id": group,

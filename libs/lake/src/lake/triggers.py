@@ -83,6 +83,11 @@ class TriggerLog:
             found.append(trigger)
         return found
 
+    def find(self, trigger_id: UUID) -> ThresholdReached | None:
+        """The trigger of that id, sought from the newest on; None where there is none."""
+        triggers = (self._read(n).trigger for n in reversed(self._numbers()))
+        return next((trigger for trigger in triggers if trigger.trigger_id == trigger_id), None)
+
     def all(self) -> list[ThresholdReached]:
         """Every trigger, oldest first."""
         return [self._read(n).trigger for n in self._numbers()]

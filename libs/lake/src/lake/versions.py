@@ -40,6 +40,24 @@ class Version:
         return asked.get("who") if asked else None
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The newest version of a table: its number, its rows, its files and their size."""
+
+    version: int
+    rows: int
+    files: int
+    size_bytes: int
+
+
+def size(table: LakeTable) -> Size:
+    """How large the table is, from the log alone."""
+    opened = table.at(None)
+    actions = pa.table(opened.get_add_actions(flatten=True))
+    total = pc.sum(actions.column("size_bytes")).as_py() if actions.num_rows else 0
+    return Size(int(opened.version()), _count(opened, None), actions.num_rows, int(total or 0))
+
+
 def list_versions(table: LakeTable, limit: int | None = None) -> list[Version]:
     """The versions that the log still tells of, newest first."""
     if not table.exists():

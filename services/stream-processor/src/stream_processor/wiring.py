@@ -144,8 +144,15 @@ def _stream(
         offsets=lambda: wraps.offsets(GroupOffsets(reader.consumer)),
     )
     reader = TopicReader(
-        topic.name, lambda: _consumer(settings), pipeline, recovery=recovery, settler=settler, patience=patience
+        topic.name,
+        lambda: _consumer(settings),
+        pipeline,
+        recovery=recovery,
+        settler=settler,
+        patience=patience,
+        expired=measures.EXPIRED.labels(topic.name).inc,
     )
+    measures.LAG.of(topic.name, reader.lag)
     shared.watch.reader(topic.name, lambda: reader.polled_at_s, lambda: reader.ready)
     return reader, pipeline
 

@@ -25,6 +25,7 @@ class TrainerSettings(BaseSettings):
     threads: Annotated[int, Field(alias="TRAINER_THREADS", ge=1, le=256)] = 2
     recover_every_s: Annotated[float, Field(alias="TRAINER_RECOVER_EVERY_S", ge=1.0)] = 30.0
     watch_every_s: Annotated[float, Field(alias="TRAINER_WATCH_EVERY_S", ge=0.1)] = 30.0
+    measure_every_s: Annotated[float, Field(alias="TRAINER_MEASURE_EVERY_S", ge=0.1)] = 30.0
     erase_every_s: Annotated[float, Field(alias="TRAINER_ERASE_EVERY_S", gt=0)] = 10.0
     webhook_urls: Annotated[tuple[str, ...], NoDecode, Field(alias="WEBHOOK_URLS")] = ()
     webhook_secret: Annotated[SecretStr | None, Field(alias="WEBHOOK_SECRET")] = None

@@ -23,6 +23,7 @@ from trainer.adapters.dataset_versions import LakeTables, LakeVersions
 from trainer.adapters.datasets import LakeDatasets
 from trainer.adapters.drift_histories import LakeDriftHistories
 from trainer.adapters.erasures import LakeErasures
+from trainer.adapters.gauges import GAUGES
 from trainer.adapters.health import KafkaHealth
 from trainer.adapters.kafka import KafkaAnnouncements, LakeTriggers
 from trainer.adapters.learner import LightGbm
@@ -40,6 +41,7 @@ from trainer.application.conduct import Conductor
 from trainer.application.drift_history import DriftHistory
 from trainer.application.erase import Erase
 from trainer.application.judging import Judging
+from trainer.application.measuring import Measuring
 from trainer.application.observing import Observing
 from trainer.application.ports import Announcements, Learner
 from trainer.application.progress import InProgress
@@ -57,7 +59,6 @@ from trainer.entrypoints.background import Trainings
 from trainer.entrypoints.hygiene_api import Hygiene
 from trainer.entrypoints.repeating import Repeating
 from trainer.entrypoints.rollout_api import Rollouts
-from trainer.entrypoints.traced import Traced
 from trainer.entrypoints.watch import watch
 from trainer.settings import Settings
 
@@ -88,9 +89,9 @@ class Trainer:
     erase: Erase
 
 
-def clients(settings: Settings, publisher: Publisher) -> Clients:
+def clients(settings: Settings, publisher: Publisher, lake: Lake) -> Clients:
     """The real ones."""
-    return Clients(Registry(settings.registry), KafkaAnnouncements(settings.kafka, publisher), LightGbm())
+    return Clients(Registry(settings.registry), KafkaAnnouncements(settings.kafka, publisher, lake), LightGbm())
 
 
 def utc_now() -> datetime:
@@ -106,9 +107,9 @@ def build(
 ) -> Trainer:
     """The trainer. Opens no connection before the application is served or a use case called."""
     publisher = Publisher(settings.kafka, source="/flywheel/trainer")
-    used = replace(clients(settings, publisher))
-    registry = used.registry
     lake = Lake(settings.lake)
+    used = replace(clients(settings, publisher, lake))
+    registry = used.registry
     datasets = LakeDatasets(lake, settings.trainer.specs_dir)
     models = RegisteredModels(registry.artifacts)
     triggers = LakeTriggers(lake, publisher, now, settings.kafka.partitions)
@@ -137,7 +138,8 @@ def build(
     def erasures() -> list[Erasure]:
         return lake.erasures.records()
 
-    keep_up = KeepUp(datasets, registry, LakeTables(lake), now)
+    tables = LakeTables(lake)
+    keep_up = KeepUp(datasets, registry, tables, now)
     operations = api.Operations(
         trainings.begin,
         datasets,
@@ -158,6 +160,7 @@ def build(
     observing = Observing(windows, datasets, registry, models, learner=used.learner, now=now)
     watching = Watching(observing, windows, triggers, datasets, registry=registry, runs=registry.run_store, now=now)
     drift_history = DriftHistory(observing, windows, datasets, LakeDriftHistories(lake), now)
+    measuring = Measuring(observing, windows, datasets, rollout, sizes=tables, board=GAUGES, now=now)
     look, act = background.conducting(conductor)
     health.on_problem = act.wake
     repeating = (
@@ -165,6 +168,7 @@ def build(
         background.erasing(erase, settings.trainer.erase_every_s),
         background.upkeep(keep_up, settings.trainer.upkeep_every_s),
         watch(watching, drift_history, settings.trainer.watch_every_s),
+        background.measuring(measuring, settings.trainer.measure_every_s),
         look,
         act,
     )
@@ -243,7 +247,6 @@ def _application(
     problems.install(app)
     ops.install(app, checks, running.trouble)
     api.install(app, operations)
-    app.add_middleware(Traced)
     return app
 
 

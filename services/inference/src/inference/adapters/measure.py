@@ -8,6 +8,12 @@ LATENCY = metrics.histogram(
 )
 SWAPS = metrics.counter("flywheel_inference_swaps_total", "Versions that began to serve.", ("model",))
 SWAP_SECONDS = metrics.histogram("flywheel_inference_swap_seconds", "From the wish to the swap.", ("model",))
+FRESHNESS = metrics.histogram(
+    "flywheel_inference_trigger_to_serving_seconds",
+    "From the threshold that was reached to the version that learned from it serving here.",
+    ("model",),
+    buckets=(5, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600),
+)
 REFUSED = metrics.counter("flywheel_inference_refused_total", "Versions refused or not to be had.", ("model", "kind"))
 PUBLISHED = metrics.counter("flywheel_inference_published_total", "Predictions that Kafka has acknowledged.")
 DROPPED = metrics.counter("flywheel_inference_dropped_total", "Predictions that never reach Kafka.", ("reason",))
@@ -26,6 +32,10 @@ class Measures:
         """A version began to serve."""
         SWAPS.labels(model).inc()
         SWAP_SECONDS.labels(model).observe(seconds)
+
+    def serves_after(self, model: str, seconds: float) -> None:
+        """A version that a threshold led to began to serve."""
+        FRESHNESS.labels(model).observe(seconds)
 
     def refused(self, model: str, kind: str) -> None:
         """A version was refused."""

@@ -124,7 +124,8 @@ class Keeper:
                 latest[claim.model] = (claim, each.live)
         for model, (claim, live) in latest.items():
             if event_wins(claim, live=live, standing=self._standing.get(model)):
-                self._settle(claim)
+                # After a restart old news is read again; it says nothing of how long it took.
+                self._settle(claim if live else replace(claim, triggered_at=None))
 
     def _pause_s(self) -> float | None:
         if not self._owed:
@@ -181,6 +182,8 @@ class Keeper:
             return None
         self._world.copies.remember(Claim(claim.model, claim.version, claim.at, served.artifact))
         self._world.watches.swapped(claim.model, time.perf_counter() - began)
+        if claim.triggered_at is not None:
+            self._world.watches.serves_after(claim.model, (self._now() - claim.triggered_at).total_seconds())
         log.info("model_swapped", model=claim.model, version=claim.version)
         return in_role(served, Variant.CHAMPION, self._world.keys)
 

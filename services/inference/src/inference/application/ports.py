@@ -117,6 +117,9 @@ class Watches(Protocol):
     def swapped(self, model: str, seconds: float) -> None:
         """A version began to serve, `seconds` after it was first asked for."""
 
+    def serves_after(self, model: str, seconds: float) -> None:
+        """A version began to serve, `seconds` after the threshold was reached that led to it."""
+
     def refused(self, model: str, kind: str) -> None:
         """A version was refused; `kind` is that of ModelRefused, or unavailable."""
 

@@ -34,6 +34,7 @@ class Claim:
     """`version` of `model` is the champion since `at`, and `contender` is on trial beside it.
 
     `artifact` is None where the claim does not name the champion's place. `sequence` orders claims that have one.
+    `triggered_at` is when the threshold was reached that led to this champion, where one did.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Claim:
     artifact: Artifact | None
     contender: Contender | None = None
     sequence: int | None = None
+    triggered_at: datetime | None = None
 
 
 def claim_of(event: ModelUpdated) -> Claim | None:
@@ -54,7 +56,8 @@ def claim_of(event: ModelUpdated) -> Claim | None:
     if champion is None:
         return None
     place = _artifact_of(champion, event)
-    return Claim(event.model, champion, event.occurred_at, place, _contender_of(event), event.sequence)
+    contender = _contender_of(event)
+    return Claim(event.model, champion, event.occurred_at, place, contender, event.sequence, event.triggered_at)
 
 
 def _artifact_of(champion: str, event: ModelUpdated) -> Artifact | None:

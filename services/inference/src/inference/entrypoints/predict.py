@@ -7,18 +7,20 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from http_api import problems
+from http_api import observed, problems
 from http_api.body import JSON, check_media_type, receive_all
 from http_api.keys import ApiKeys, Principal
 from http_api.problems import FieldError, Problem, ProblemError
 from inference.application.answer import Answer, Question
 from inference.application.served import Lineup
+from inference.entrypoints import replies
 from inference.entrypoints.admission import TIMEOUT_HEADER, timeout_of
 from inference.entrypoints.desk import MAX_BODY_BYTES, Desk
 from inference.entrypoints.requests import decoder_of
 from telemetry import logging, tracing
 
 _PREFIX, _SUFFIX = "/v1/models/", "/predict"
+_NAME = f"POST {replies.PREDICT}"
 _UNFORESEEN = Problem(
     500, "Internal Server Error", "Something went wrong on our side; the log of this service says what."
 )
@@ -46,15 +48,27 @@ class FrontDoor:
         if not path.endswith(_SUFFIX) or not path.startswith(_PREFIX) or scope.get("method") != "POST":
             await self._inner(scope, receive, send)
             return
+        if not tracing.is_recording():
+            await self._answer(path, scope, receive, send)
+            return
+        with observed.server_span(_NAME, scope) as span:
+            observed.end(span, await self._answer(path, scope, receive, send), _NAME, replies.PREDICT)
+
+    async def _answer(self, path: str, scope: Scope, receive: Receive, send: Send) -> int:
+        status = 200
         try:
             await self._predict(path[len(_PREFIX) : -len(_SUFFIX)], scope, receive, send)
         except ProblemError as exc:
+            status = exc.problem.status
             await problems.response(exc.problem, path)(scope, receive, send)
         except ClientDisconnect:
-            return
+            status = 499
         except Exception:
+            status = 500
             log.exception("predict_failed", path=path)
             await problems.response(_UNFORESEEN, path)(scope, receive, send)
+        replies.replied(replies.PREDICT, status)
+        return status
 
     async def _predict(self, model: str, scope: Scope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
@@ -68,7 +82,8 @@ class FrontDoor:
         desk.admission.enter(size)
         try:
             raw = await _body(headers, receive)
-            traceparent = tracing.continue_trace(_text(headers, b"traceparent"))
+            running = tracing.current_traceparent_or_none() if tracing.is_recording() else None
+            traceparent = running or tracing.continue_trace(_text(headers, b"traceparent"))
             asked = (lineup, raw, explain, traceparent, started_s)
             size_bytes = None if explain else len(raw)
             body = await desk.run(self._reply, *asked, size_bytes=size_bytes, deadline_s=deadline_s)

@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from flywheel_schemas.topics import FEEDBACK_EVENTS
 from http_api import body, problems
 from http_api.keys import ApiKeys
 from http_api.problems import Problem
@@ -22,6 +23,7 @@ from ingest.domain.submission import Arrival
 from ingest.entrypoints import splitting, statuses
 from ingest.entrypoints.intake import Intake
 from ingest.entrypoints.measures import TALLY
+from kafka_runtime import messaging
 from telemetry import tracing
 
 PATH = "/v1/feedback/batch"
@@ -52,14 +54,12 @@ class BatchRoute:
 
     async def __call__(self, request: Request) -> Response:
         """202 all were accepted, 207 some, 422 none; 413, 429 or 503 for the whole."""
-        parent = request.headers.get("traceparent")
         try:
             principal = self._keys.authenticate(request.headers)
             principal.require("feedback:write")
             media_type = body.require_media_type(request, MEDIA_TYPES)
             raw = await body.read(request, MAX_BATCH_BYTES)
-            with tracing.span(f"POST {PATH}", kind=tracing.SpanKind.SERVER, parent=parent):
-                response = await self._take(raw, principal.key_id, lines=media_type != body.JSON)
+            response = await self._take(raw, principal.key_id, lines=media_type != body.JSON)
         except statuses.FAILURES as failure:
             TALLY.refused(statuses.reason_of(failure))
             response = problems.response(statuses.problem_of(failure), PATH)
@@ -71,7 +71,8 @@ class BatchRoute:
         outcomes = await self._check(await _split(raw, lines=lines), arrival)
         accepted = [each for each in outcomes if isinstance(each, Accepted)]
         begun = perf_counter()
-        failed = await self._publishing.publish_all(accepted, arrival.received_at, tracing.current_traceparent())
+        with messaging.sending(FEEDBACK_EVENTS, batch=len(accepted)):
+            failed = await self._publishing.publish_all(accepted, arrival.received_at, tracing.current_traceparent())
         TALLY.published_in(perf_counter() - begun)
         if failed:
             outcomes = [

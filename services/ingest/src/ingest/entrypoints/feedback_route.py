@@ -5,6 +5,7 @@ from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
+from flywheel_schemas.topics import FEEDBACK_EVENTS
 from http_api import body, problems
 from http_api.keys import ApiKeys
 from http_api.problems import Problem
@@ -15,6 +16,7 @@ from ingest.domain.submission import Arrival
 from ingest.entrypoints import statuses
 from ingest.entrypoints.intake import Intake
 from ingest.entrypoints.measures import TALLY
+from kafka_runtime import messaging
 from telemetry import tracing
 
 PATH = "/v1/feedback"
@@ -38,14 +40,6 @@ class FeedbackRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
         head: Head = dict(scope["headers"])
-        parent = text(head.get(b"traceparent"))
-        if not tracing.is_recording():
-            await self._answer(head, tracing.continue_trace(parent), receive, send)
-            return
-        with tracing.span(f"POST {PATH}", kind=tracing.SpanKind.SERVER, parent=parent):
-            await self._answer(head, tracing.current_traceparent(), receive, send)
-
-    async def _answer(self, head: Head, traceparent: str, receive: Receive, send: Send) -> None:
         event = None
         try:
             key_id = self._check(head)
@@ -57,7 +51,8 @@ class FeedbackRoute:
                 await self._intake.look_for_models()
                 event = self._intake.take(raw, arrival)
             begun = perf_counter()
-            await self._publishing.publish(event, arrival.received_at, traceparent)
+            with messaging.sending(FEEDBACK_EVENTS, message_id=event.event_id):
+                await self._publishing.publish(event, arrival.received_at, tracing.current_traceparent())
             TALLY.published_in(perf_counter() - begun)
         except statuses.FAILURES as failure:
             await _refuse(failure, None if event is None else event.event_id, receive, send)

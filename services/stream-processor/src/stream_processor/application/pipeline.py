@@ -65,6 +65,7 @@ class Pipeline:
         self._policy = policy
         self._done = done
         self._partitions: dict[int, Partition] = {}
+        self._stored: dict[int, int] = {}
         self._gathered = Gathered()
         self._arrived = asyncio.Event()
         self._busy = asyncio.Lock()
@@ -81,15 +82,21 @@ class Pipeline:
             self._gathered.add(number, records, time.monotonic())
             self._arrived.set()
 
+    def stored_up_to(self, number: int) -> int | None:
+        """The first offset of a partition that is not settled; None for one that is not ours."""
+        return self._stored.get(number)
+
     def assign(self, partitions: Mapping[int, Partition]) -> None:
         """Take over partitions that were recovered."""
         self._partitions = dict(partitions)
+        self._stored = {number: partition.position for number, partition in partitions.items()}
 
     def revoke(self) -> None:
         """Forget all partitions and what was gathered of them. A flush that is being settled goes on."""
         for partition in self._partitions.values():
             partition.revoked = True
         self._partitions = {}
+        self._stored = {}
         self._gathered = Gathered()
 
     async def idle(self) -> None:
@@ -137,4 +144,5 @@ class Pipeline:
         except Stopping:
             return
         await self._offsets().commit(self._topic, decided.next_offsets)
+        self._stored |= {n: offset for n, offset in decided.next_offsets.items() if n in self._partitions}
         self._done(decided, time.monotonic() - began)

@@ -62,7 +62,9 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
         recovery: Recovery,
         settler: Settler,
         patience: Patience,
+        expired: Callable[[int], None],
     ) -> None:
+        """`expired` hears how many records Kafka deleted before they were read."""
         self.topic = topic
         self.polled_at_s = time.monotonic()
         self.ready = False
@@ -72,6 +74,7 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
         self._recovery = recovery
         self._settler = settler
         self._patience = patience
+        self._expired = expired
         self._waiting: set[TopicPartition] | None = None
         self._recovering: asyncio.Task[None] | None = None
         self._paused = False
@@ -80,6 +83,15 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
     def consumer(self) -> AIOKafkaConsumer:
         """The consumer, once `run` has begun."""
         return self._consumer
+
+    def lag(self) -> dict[int, int]:
+        """Records by partition that are in Kafka and not yet in the lake, as far as the broker has told."""
+        found = {}
+        for tp in self._consumer.assignment() if self.ready else ():
+            end, stored = self._consumer.highwater(tp), self._pipeline.stored_up_to(tp.partition)
+            if end is not None and stored is not None:
+                found[tp.partition] = max(0, end - stored)
+        return found
 
     async def run(self) -> None:
         """Read until cancelled. Raises what recovery could not overcome."""
@@ -172,6 +184,10 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka h
         first = await self._consumer.beginning_offsets(list(assigned))
         ends = await self._consumer.end_offsets(list(assigned))
         committed = {tp: await self._consumer.committed(tp) for tp in assigned}
+        for tp, position in committed.items():
+            if position is not None and position < first[tp]:
+                _LOG.error("records_expired", topic=self.topic, partition=tp.partition, records=first[tp] - position)
+                self._expired(first[tp] - position)
         positions = {tp.partition: max(committed[tp] or 0, first[tp]) for tp in assigned}
         return positions, {tp.partition: end for tp, end in ends.items()}
 

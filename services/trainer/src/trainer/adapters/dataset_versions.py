@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Set
 from datetime import datetime
+from typing import get_args
 from uuid import uuid4
 
 from typing_extensions import override
@@ -11,8 +12,9 @@ from lake import Lake, diff, rollback, versions
 from lake.diff import Diff
 from lake.pins import Pins
 from lake.rollback import Rollback
+from lake.schema import Kind
 from lake.upkeep import Upkeep, keep_up
-from lake.versions import Version
+from lake.versions import Size, Version
 from trainer.application.ports import DatasetVersions, Tables
 
 
@@ -55,6 +57,11 @@ class LakeTables(Tables):
     @override
     def tend(self, model: str, retention: RetentionPolicy, now: datetime, *, full: bool) -> list[Upkeep]:
         return keep_up(self._lake, model, retention, now, full=full)
+
+    def sizes(self, model: str) -> dict[str, Size]:
+        """How large each table of the model is that there is."""
+        tables = {kind: self._lake.table(model, kind) for kind in get_args(Kind)}
+        return {kind: versions.size(table) for kind, table in tables.items() if table.exists()}
 
     @override
     def expire(self, model: str, retention: RetentionPolicy, in_use: Set[str]) -> list[str]:

@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import ValidationError
 
-from flywheel_schemas.events import ModelUpdated, RolloutAction, ThresholdReached, TriggerReason
+from flywheel_schemas.events import ModelAction, ModelUpdated, RolloutAction, ThresholdReached, TriggerReason
 from flywheel_schemas.topics import MODEL_UPDATED, ROLLOUT_AUDIT_LOG, THRESHOLD_REACHED
 from kafka_runtime import tail
 from kafka_runtime.publisher import Publisher
@@ -22,12 +22,16 @@ _LOG = logging.get("trainer")
 class KafkaAnnouncements:
     """Publishes the present state of a model, and reads what was published last."""
 
-    def __init__(self, settings: KafkaSettings, publisher: Publisher) -> None:
+    def __init__(self, settings: KafkaSettings, publisher: Publisher, lake: Lake) -> None:
         self._settings = settings
         self._publisher = publisher
+        self._lake = lake
 
     def publish(self, event: ModelUpdated) -> None:
-        """Returns when all replicas have it. Raises BrokerUnavailable."""
+        """Returns when all replicas have it. Raises BrokerUnavailable, and for a promotion lake errors."""
+        if event.action is ModelAction.PROMOTED and event.trigger_id is not None:
+            trigger = TriggerLog(self._lake, event.model).find(event.trigger_id)
+            event = event.model_copy(update={"triggered_at": trigger.occurred_at if trigger else None})
         self._publisher.publish(MODEL_UPDATED, event.model, event)
 
     def record(self, action: RolloutAction) -> None:

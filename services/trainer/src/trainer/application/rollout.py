@@ -11,7 +11,7 @@ from typing import Any
 from flywheel_schemas.events import ModelUpdated
 from flywheel_schemas.spec import RolloutPolicy
 from registry import ModelVersion, RegistryUnavailable, VersionState
-from telemetry import logging
+from telemetry import logging, metrics
 from trainer.application.ports import Registry
 from trainer.application.showing import Showing, told_last
 from trainer.application.transitions import Entry, RolloutLog
@@ -21,6 +21,9 @@ from trainer.domain.rollout import Action, Release, Standing, Step
 _LOG = logging.get("trainer")
 TRAINER, REGISTRY = "trainer", "registry"
 _LOOKED_BACK = 200
+_TRANSITIONS = metrics.counter(
+    "flywheel_rollout_transitions_total", "Transitions of versions, by what was done to one.", ("model", "action")
+)
 Decide = Callable[[Standing], Step | None]
 
 
@@ -159,6 +162,7 @@ class Rollout:
                 _LOG.warning("rolled_back_without_the_registry", model=entry.model, reason=str(exc))
         else:
             self._bring_up(entry)
+        _TRANSITIONS.labels(entry.model, entry.action.value).inc()
         _LOG.info(
             "model_updated", model=entry.model, action=entry.action.value, version=entry.release.version, who=entry.who
         )

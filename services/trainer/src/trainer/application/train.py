@@ -27,6 +27,9 @@ __all__ = ["Request", "Train"]
 MAX_ATTEMPTS = 10
 _LOG = logging.get("trainer")
 _RUNS = metrics.counter("flywheel_training_runs_total", "Trainings that ended, by outcome.", ("model", "outcome"))
+_FAILURES = metrics.counter(
+    "flywheel_training_failures_total", "Attempts at a training that ended in an error.", ("model",)
+)
 _SECONDS = metrics.histogram(
     "flywheel_training_duration_seconds",
     "From taking up a request to its outcome.",
@@ -142,6 +145,7 @@ class Train:
         except CannotTrain as exc:
             return self._reject(run, str(exc))
         except Exception as exc:
+            _FAILURES.labels(spec.name).inc()
             self._runs.tag(run.run_id, reason=f"{type(exc).__name__}: {exc}")
             raise
         if version.run_id != run.run_id:

@@ -1,6 +1,8 @@
 """What goes on without a caller: trainings asked for over HTTP, mending, upkeep, erasures, and rollouts."""
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from registry.runs import Run
@@ -87,6 +89,17 @@ def erasing(erase: Erase, every_s: float) -> Repeating:
             _LOG.info("erasures_completed", count=completed)
 
     return Repeating("erasing", work_off, every_s, at_once=False)
+
+
+def measuring(measure: Callable[[], None], every_s: float) -> Repeating:
+    """Measures models; at most a tenth of the time, since a week of answers may be large."""
+
+    def round_(_: threading.Event) -> float:
+        began = time.monotonic()
+        measure()
+        return max(every_s, (time.monotonic() - began) * 10)
+
+    return Repeating("measuring", round_, every_s)
 
 
 def conducting(conductor: Conductor) -> tuple[Repeating, Repeating]:

@@ -10,6 +10,7 @@ import grpc
 from http_api.keys import Principal
 from http_api.problems import ProblemError
 from inference.application.served import Lineup, ServedModel
+from inference.entrypoints import replies
 from inference.entrypoints.admission import too_late
 from inference.entrypoints.desk import Desk
 from inference.entrypoints.open_inference import model
@@ -41,6 +42,8 @@ from telemetry import logging, tracing
 
 log = logging.get(__name__)
 _UNFORESEEN = "something went wrong on our side; the log of this service says what"
+_SPAN = "inference.GRPCInferenceService/ModelInfer"
+_RPC = {"rpc.system.name": "grpc", "rpc.method": _SPAN}
 _Reply = TypeVar("_Reply")
 _Context = grpc.aio.ServicerContext[Any, Any]
 _CODES = {
@@ -92,6 +95,30 @@ def _answering(
     return answer
 
 
+def _observed(method: Callable[[Any, Any, _Context], Awaitable[_Reply]]) -> Callable[..., Awaitable[_Reply]]:
+    """The method in a span below the caller's, and counted by how it ended."""
+
+    @wraps(method)
+    async def answer(self: Any, request: Any, context: _Context) -> _Reply:
+        status = 500
+        parent = _metadata(context).get("traceparent")
+        try:
+            with tracing.span(_SPAN, kind=tracing.SpanKind.SERVER, parent=parent, attributes=_RPC):
+                reply = await method(self, request, context)
+                status = 200
+                return reply
+        except InputError:
+            status = 400
+            raise
+        except ProblemError as exc:
+            status = exc.problem.status
+            raise
+        finally:
+            replies.replied(replies.GRPC, status)
+
+    return answer
+
+
 class OpenInference:
     """The protocol's methods, by their names. Health needs no key, metadata the role read, infer the role predict."""
 
@@ -138,6 +165,7 @@ class OpenInference:
         )
 
     @_answering
+    @_observed
     async def ModelInfer(  # noqa: N802 - the protocol's name
         self, request: pb.ModelInferRequest, context: _Context
     ) -> pb.ModelInferResponse:
@@ -153,7 +181,7 @@ class OpenInference:
         with desk.admission.taking_on(size):
             reply: pb.ModelInferResponse = await desk.run(
                 self._infer,
-                *(Came(lineup, tracing.continue_trace(metadata.get("traceparent")), started_s), request),
+                *(Came(lineup, tracing.current_traceparent(), started_s), request),
                 size_bytes=size,
                 deadline_s=None if remaining_s is None else started_s + remaining_s,
             )

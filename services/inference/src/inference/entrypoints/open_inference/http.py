@@ -13,6 +13,7 @@ from http_api import body
 from http_api.keys import Principal
 from http_api.problems import Problem, ProblemError
 from inference.application.served import Lineup, ServedModel
+from inference.entrypoints import replies
 from inference.entrypoints.admission import timeout_of
 from inference.entrypoints.desk import MAX_BODY_BYTES, Desk
 from inference.entrypoints.open_inference import json_form, model
@@ -49,7 +50,7 @@ def routes(desk: Desk) -> list[Route]:
         found += [
             Route(prefix, _answering(protocol.metadata)),
             Route(f"{prefix}/ready", _answering(protocol.model_ready)),
-            Route(f"{prefix}/infer", _answering(protocol.infer), methods=["POST"]),
+            Route(f"{prefix}/infer", _counted(_answering(protocol.infer)), methods=["POST"]),
         ]
     return found
 
@@ -98,7 +99,7 @@ class _Protocol:
             media_type = headers.get("content-type") or _BINARY
             body.check_media_type(media_type, headers.get("content-encoding"), (body.JSON, _BINARY))
             raw = await body.read(request, MAX_BODY_BYTES)
-            came = Came(lineup, tracing.continue_trace(headers.get("traceparent")), started_s)
+            came = Came(lineup, tracing.current_traceparent(), started_s)
             reply: Response = await desk.run(
                 self._infer,
                 *(came, raw, headers.get(_JSON_LENGTH)),
@@ -139,6 +140,19 @@ def _answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[R
             return _error(400, str(exc))
         except ProblemError as exc:
             return _error(exc.problem.status, exc.problem.detail, dict(exc.problem.headers))
+
+    return answer
+
+
+def _counted(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        status = 500
+        try:
+            response = await handler(request)
+            status = response.status_code
+            return response
+        finally:
+            replies.replied(replies.INFER, status)
 
     return answer
 
