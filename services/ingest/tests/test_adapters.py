@@ -133,7 +133,7 @@ class TestSpecBook:
             AWS_SECRET_ACCESS_KEY="x",
         )
         book = SpecBook(Lake(settings), {"flights": parse_spec(FLIGHTS)})
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             await book.look_now()
         assert book.names() == ["flights"]
 
