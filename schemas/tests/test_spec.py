@@ -226,3 +226,12 @@ def test_the_shipped_specs_and_the_example_of_their_readme_are_valid() -> None:
     example = re.search(r"```yaml\n(.*?)```", (models / "README.md").read_text(), re.DOTALL)
     assert example
     assert isinstance(parse_spec(example[1]), ModelSpec)
+
+
+def test_a_model_that_no_count_retrains_stays_so_when_its_spec_is_kept():
+    spec = parse_spec(
+        "{name: fruit, task: binary, label: {name: ripe, values: [green, red], positive: red},"
+        " features: [{name: weight, type: number}], retrain: {feedback_count: null}}"
+    )
+    assert parse_spec(dump_spec(spec)) == spec
+    assert spec.retrain.feedback_count is None

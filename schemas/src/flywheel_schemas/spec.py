@@ -136,7 +136,10 @@ def load_specs(folder: Path) -> dict[str, ModelSpec]:
 
 def dump_spec(spec: ModelSpec) -> str:
     """`spec` as YAML that `parse_spec` reads back as an equal spec."""
-    return yaml.safe_dump(spec.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+    said = spec.model_dump(mode="json", exclude_none=True)
+    if spec.retrain.feedback_count is None:
+        said["retrain"]["feedback_count"] = None  # left out, it would be the default again
+    return yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
