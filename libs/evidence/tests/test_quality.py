@@ -117,3 +117,9 @@ def test_an_aid_that_tells_something_makes_intervals_narrower_and_one_that_does_
     assert aided.high - aided.low < 0.97 * (plain.high - plain.low)
     nothing = Aid(np.full(len(rows[0]), 0.25), {"a": 0.25})
     assert error_rate(*rows, aid=nothing) == plain
+
+
+def test_a_model_that_only_ever_answers_one_class_finds_all_of_it_for_certain():
+    predicted, label = np.array(["late"] * 4), np.array(["late", "late", "on_time", "on_time"])
+    recall = quality(predicted, label, np.ones(4, dtype=bool), {"late": 4}, "late").recall
+    assert (recall.value, recall.low, recall.high) == (1.0, 1.0, 1.0)

@@ -196,7 +196,12 @@ def _assisted(share: Floats, codes: Codes, held: Floats, known: Floats, means: F
 
 
 def _wilson(value: float, variance: float, audits: int, confidence: float) -> Estimate:
-    """Wilson's score interval, on the number of simple random answers that would have this `variance`."""
+    """Wilson's score interval, on the number of simple random answers that would have this `variance`.
+
+    Without variance it is certain: where every answer is of one class, so is every row of that class.
+    """
+    if variance <= 0.0:
+        return Estimate(value, value, value, audits)
     drawn = (value * audits + 0.5) / (audits + 1.0)
     effective = drawn * (1.0 - drawn) / variance
     z2 = NormalDist().inv_cdf(0.5 + confidence / 2.0) ** 2
