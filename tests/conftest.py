@@ -1,4 +1,4 @@
-"""Real servers for tests: one Kafka, S3 and MLflow for the session, started once and ended with it."""
+"""Real servers for tests: one Kafka, S3 and MLflow, and one whole stack, each started once, when first asked for."""
 
 import os
 import uuid
@@ -47,6 +47,29 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield Servers(owned.env)
     finally:
         owned.stop()
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """`command_env` is what a person's shell holds who works with this stack."""
+
+    stack: Stack
+
+    @property
+    def command_env(self) -> dict[str, str]:
+        return {**os.environ, "FLYWHEEL_HOME": str(self.stack.home)}
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Servers and every service, as `make up` starts them."""
+    stack = Stack(tmp_path_factory.mktemp("whole"))
+    stack.stop_with_parent()
+    try:
+        stack.start()
+        yield RunningStack(stack)
+    finally:
+        stack.stop()
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ class World:
     def dead_letters(self) -> Sequence[Recorded]:
         return [LETTER]
 
-    def lag(self) -> Mapping[str, int]:
+    async def lag(self) -> Mapping[str, int]:
         return {"feedback-events": 12345}
 
     def replay(self, letter: Recorded, value: bytes) -> None:
@@ -221,7 +221,7 @@ def world() -> World:
 def client(world: World, keys_file: Path | None = None, **options: Any) -> TestClient:
     app = FastAPI()
     problems.install(app)
-    views = Views(world, world, world, world)
+    views = Views(world, world, world, world, world)
     pages.install(app, views, keys.ApiKeys.load(keys_file), httpx.AsyncClient(), "http://127.0.0.1:9")
     return TestClient(app, base_url="http://localhost:8000", **options)
 

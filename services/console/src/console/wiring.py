@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from console.adapters.http import HttpServices
 from console.adapters.meter import ScrapedMeter
+from console.adapters.sampled import Sampled, SampledLoop
 from console.adapters.tables import LakeTables
 from console.adapters.topics import KafkaTopics
 from console.entrypoints import pages
@@ -22,7 +23,7 @@ from lake.lake import Lake
 from lake.settings import LakeSettings
 
 SOURCE = "/flywheel/console"
-_ANSWER_WITHIN_S = 10.0
+_ANSWER_WITHIN_S, _EVERY_S = 10.0, 2.0
 
 
 def build(settings: ConsoleSettings, kafka: KafkaSettings, lake: LakeSettings) -> FastAPI:
@@ -35,11 +36,14 @@ def build(settings: ConsoleSettings, kafka: KafkaSettings, lake: LakeSettings) -
         "inference": settings.inference_url,
     }
     meter = ScrapedMeter(client, urls)
+    services = HttpServices(client, urls)
     topics = KafkaTopics(kafka, lambda: Publisher(kafka, SOURCE))
+
+    loop = SampledLoop(Sampled(services.readiness, _EVERY_S), Sampled(topics.lag, _EVERY_S))
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        looking = asyncio.create_task(meter.run())
+        looking = asyncio.gather(meter.run(), loop.run())
         async with client:
             yield
             looking.cancel()
@@ -50,6 +54,6 @@ def build(settings: ConsoleSettings, kafka: KafkaSettings, lake: LakeSettings) -
     app = FastAPI(title="Flywheel console", version="1", lifespan=life, docs_url=None, redoc_url=None)
     problems.install(app)
     ops.install(app, checks={})
-    views = Views(HttpServices(client, urls), topics, LakeTables(Lake(lake), settings.specs_dir), meter)
+    views = Views(services, topics, LakeTables(Lake(lake), settings.specs_dir), meter, loop)
     pages.install(app, views, keys.ApiKeys.load(settings.api_keys_file), client, settings.ingest_url)
     return app

@@ -1,5 +1,6 @@
 """Kafka's topics, as an operator looks at them."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -42,11 +43,12 @@ class KafkaTopics:
         """The latest dead letters, newest first. Raises Away."""
         return self._shared("letters", lambda: self._latest(FEEDBACK_DEAD_LETTER))
 
-    def lag(self) -> Mapping[str, int]:
+    async def lag(self) -> Mapping[str, int]:
         """Per topic, how many records the stream processor has not come to. Raises Away."""
-        return self._shared(
-            "lag", lambda: {topic.name: self._behind(topic) for topic in (FEEDBACK_EVENTS, PREDICTIONS)}
-        )
+        try:
+            return await asyncio.to_thread(lambda: {t.name: self._behind(t) for t in (FEEDBACK_EVENTS, PREDICTIONS)})
+        except KafkaRuntimeError as error:
+            raise Away(str(error)) from error
 
     def replay(self, letter: Recorded, value: bytes) -> None:
         """Puts `value` where the letter came from, under its key. Raises NotAllowed for what is no event, Away."""

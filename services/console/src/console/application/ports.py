@@ -43,10 +43,6 @@ class Recorded:
 class Services(Protocol):
     """The other services. `key` is the viewer's own, so each service decides, and logs, as for anybody."""
 
-    async def readiness(self) -> tuple[Readiness, ...]:
-        """What each service says of itself, in the order of the flow. Never raises."""
-        ...
-
     async def get(self, service: str, path: str, key: str | None) -> Any:
         """The JSON at `path`. Raises NotThere, NotAllowed or Away."""
         ...
@@ -57,6 +53,18 @@ class Services(Protocol):
 
     async def delete(self, service: str, path: str, key: str | None) -> Any:
         """What the service answers. Raises NotThere, NotAllowed or Away."""
+        ...
+
+
+class Loop(Protocol):
+    """How the loop is, as last looked at a moment ago."""
+
+    async def readiness(self) -> tuple[Readiness, ...]:
+        """What each service says of itself, in the order of the flow. Never raises."""
+        ...
+
+    async def lag(self) -> Mapping[str, int]:
+        """Per topic, how many records the stream processor has not come to. Raises Away."""
         ...
 
 
@@ -77,10 +85,6 @@ class Topics(Protocol):
 
     def dead_letters(self) -> Sequence[Recorded]:
         """The latest dead letters, newest first."""
-        ...
-
-    def lag(self) -> Mapping[str, int]:
-        """Per topic, how many records the stream processor has not come to."""
         ...
 
     def replay(self, letter: Recorded, value: bytes) -> None:

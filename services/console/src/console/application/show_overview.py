@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from console.application.ports import Away, NotAllowed, NotThere, Services, Topics
+from console.application.ports import Away, Loop, NotAllowed, NotThere, Services
 from console.domain.overview import Overview, ServedModel, Version, overview
 
 
 @dataclass(frozen=True, slots=True)
 class ShowOverview:
-    """Asks services, models and Kafka at the same time."""
+    """Asks inference for its models; how services and Kafka are is known already."""
 
     services: Services
-    topics: Topics
+    loop: Loop
 
     async def __call__(self, key: str | None) -> Overview:
         """The present overview; parts that do not answer appear as alerts."""
-        services, models, lag = await asyncio.gather(self.services.readiness(), self.models(key), self._lag())
+        services, models, lag = await asyncio.gather(self.loop.readiness(), self.models(key), self._lag())
         return overview(services, models, lag)
 
     async def models(self, key: str | None) -> tuple[ServedModel, ...]:
@@ -31,7 +31,7 @@ class ShowOverview:
 
     async def _lag(self) -> Mapping[str, int]:
         try:
-            return await asyncio.to_thread(self.topics.lag)
+            return await self.loop.lag()
         except Away:
             return {}
 

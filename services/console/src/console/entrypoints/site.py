@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -55,7 +56,7 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"moment": _moment, "number": number}
+        self._templates.filters |= {"moment": _moment, "number": number, "state_class": _state_class}
         self._templates.globals |= {
             "asset": self._add_assets(),
             "navigation": NAVIGATION,
@@ -148,6 +149,12 @@ def _query(request: Request) -> dict[str, str]:
 def _csv(table: Table) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{table.name}.csv"'}
     return Response(table.csv(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _state_class(value: str) -> str:
+    """The style of a state; none for what is no state's name, since people may write what they like there."""
+    name = value.replace("_", "-").replace(" ", "-")
+    return name if re.fullmatch("[a-z-]{1,30}", name) else ""
 
 
 def _moment(value: datetime | str | None) -> Markup:

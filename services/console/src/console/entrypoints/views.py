@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from console.application.ports import Meter, NotThere, Recorded, Services, Tables, Topics
+from console.application.ports import Loop, Meter, NotThere, Recorded, Services, Tables, Topics
 from console.application.show_overview import ShowOverview
 from console.domain import lineage
 from console.entrypoints import listings, pictures
@@ -21,10 +21,11 @@ class Views:
     topics: Topics
     tables: Tables
     meter: Meter
+    loop: Loop
 
     async def overview(self, viewer: Viewer, _: Query) -> dict[str, Any]:
         """The loop, its rates and lag, what serves and what is wrong."""
-        shown = await ShowOverview(self.services, self.topics)(viewer.key)
+        shown = await ShowOverview(self.services, self.loop)(viewer.key)
         return {
             "overview": shown,
             "rates": pictures.rates_chart(self.meter),
@@ -33,7 +34,7 @@ class Views:
 
     async def models(self, viewer: Viewer, _: Query) -> dict[str, Any]:
         """Every model's versions."""
-        return {"models": listings.models_table(await ShowOverview(self.services, self.topics).models(viewer.key))}
+        return {"models": listings.models_table(await ShowOverview(self.services, self.loop).models(viewer.key))}
 
     async def rollouts(self, viewer: Viewer, query: Query) -> dict[str, Any]:
         """The rollout of one model: its evidence over time, its limits, the decision and why not yet."""
@@ -74,7 +75,7 @@ class Views:
     async def alerts(self, viewer: Viewer, query: Query) -> dict[str, Any]:
         """What is wrong now, and what could not be processed."""
         overview, letters = await asyncio.gather(
-            ShowOverview(self.services, self.topics)(viewer.key), asyncio.to_thread(self.topics.dead_letters)
+            ShowOverview(self.services, self.loop)(viewer.key), asyncio.to_thread(self.topics.dead_letters)
         )
         return {"alerts": overview.alerts, "letters": listings.letters_table(letters), "done": query.get("done", "")}
 
@@ -92,7 +93,7 @@ class Views:
 
     async def names(self, viewer: Viewer) -> Sequence[str]:
         """Every model, sorted."""
-        return sorted(model.name for model in await ShowOverview(self.services, self.topics).models(viewer.key))
+        return sorted(model.name for model in await ShowOverview(self.services, self.loop).models(viewer.key))
 
     async def offered(self, path: str, viewer: Viewer) -> Any:
         """What the trainer has at `path`; None where it has nothing there."""

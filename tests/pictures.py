@@ -1,0 +1,170 @@
+"""`python -m tests.pictures` takes docs/images/console: every page, on a stack of its own that has lived a little.
+
+The story is the tutorial's: its commands are run as they stand. Takes some minutes.
+"""
+
+import io
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from flywheel_client import Client, Feedback
+from flywheel_local.stack import Stack
+from flywheel_schemas.topics import FEEDBACK_EVENTS
+from kafka_runtime.publisher import Publisher
+from kafka_runtime.settings import KafkaSettings
+from tests import chromium
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs/images/console"
+BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), re.M | re.S)
+MODEL, WIDTHS, TALLEST, COLOURS = "tickets", (390, 768, 1440), 2000, 96
+PAGES = {
+    "overview": "/",
+    "models": "/models",
+    "model": f"/models/{MODEL}",
+    "version": f"/models/{MODEL}/versions/2",
+    "promote": f"/models/{MODEL}/promote?version=1",
+    "rollout": f"/rollouts?model={MODEL}",
+    "dataset": f"/datasets?model={MODEL}",
+    "diff": f"/datasets/{MODEL}/diff?from=1&to=2",
+    "rollback": f"/datasets/{MODEL}/rollback?version=1",
+    "erasure": "/erasures/new",
+    "feedback": "/feedback",
+    "drift": f"/drift?model={MODEL}",
+    "alerts": "/alerts",
+}
+Scheme = Literal["light", "dark"]
+
+
+def main() -> None:
+    """Starts the stack, tells the story, takes the pictures, stops the stack."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="flywheel-pictures-") as home:
+        stack = Stack(Path(home), ready_timeout_s=600)
+        stack.stop_with_parent()
+        try:
+            stack.start()
+            with sync_playwright() as playwright:
+                path = chromium.executable()
+                browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+                take_all(browser, stack.env, Path(home))
+        finally:
+            stack.stop()
+
+
+def take_all(browser: Browser, env: Mapping[str, str], home: Path) -> None:
+    """Tells the story and takes every picture of it."""
+    shell = {**os.environ, **env, "FLYWHEEL_HOME": str(home)}
+    for block in BLOCKS:
+        subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=ROOT, env=shell, check=True, capture_output=True)
+    page = browser.new_page(reduced_motion="reduce")
+    console = env["CONSOLE_URL"]
+    event_id = teach(page, console, env)
+    live(env)
+    for name, path in {**PAGES, "event": f"/feedback/{event_id}"}.items():
+        page.goto(console + path)
+        page.wait_for_function("document.getElementById('connection').textContent || !document.getElementById('live')")
+        for width in WIDTHS:
+            shoot(page, name, width, "light")
+        shoot(page, name, WIDTHS[-1], "dark")
+
+
+def teach(page: Page, console: str, env: Mapping[str, str]) -> str:
+    """What the tutorial does in the console, with its pictures; the event that it leads to."""
+    page.goto(f"{console}/try?model={MODEL}")
+    page.get_by_label("words").fill("30")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_text("No, it was wrong").click()
+    page.get_by_role("group", name="What would have been right?").locator("label").first.click()
+    page.wait_for_timeout(300)
+    for width in WIDTHS:
+        shoot(page, "try", width, "light")
+    shoot(page, "try", WIDTHS[-1], "dark")
+    page.get_by_role("button", name="Send feedback").click()
+    page.locator("#fate .done", has_text="In the dataset").wait_for(timeout=60_000)
+    href = page.context.new_page()
+    href.goto(f"{console}/feedback")
+    event_id = href.locator("td.id a").first.inner_text()
+    href.close()
+    asked = {"reason": "corrections of the day"}
+    httpx.post(f"{env['TRAINER_URL']}/v1/models/{MODEL}/retrain", json=asked, timeout=60).raise_for_status()
+    page.get_by_text("Your feedback taught version").wait_for(timeout=180_000)
+    for width in WIDTHS:
+        shoot(page, "taught", width, "light")
+    return event_id
+
+
+def live(env: Mapping[str, str]) -> None:
+    """A trial of the first version, people who ask and answer, an odd event, an erasure, a record nobody can read."""
+    asked = {"version": "1", "reason": "is the old one really worse?", "strategy": "canary"}
+    httpx.post(f"{env['TRAINER_URL']}/v1/models/{MODEL}/promote", json=asked, timeout=60)
+    with Client(ingest_url=env["INGEST_URL"], inference_url=env["INFERENCE_URL"]) as services:
+        odd = Feedback.example(MODEL, {"channel": "mail", "words": 4900.0, "hour": 3}, "urgent")
+        services.feedback(odd)
+        _put_broken_letter(env)
+        until_s = time.monotonic() + 150  # two points of drift are a minute apart
+        number = 0
+        while time.monotonic() < until_s:
+            number += 1
+            _asks_and_answers(services, number)
+        httpx.delete(f"{env['INGEST_URL']}/v1/users/person%201/feedback", timeout=60).raise_for_status()
+        until(lambda: services.status(odd.event_id).status == "quarantined", 60)
+    records = f"{env['TRAINER_URL']}/v1/erasures"
+    until(lambda: httpx.get(records, timeout=60).json()["erasures"][0]["rows"], 120, "the erasure's rows", every_s=1.0)
+
+
+def shoot(page: Page, name: str, width: int, scheme: Scheme) -> None:
+    """One picture, of the whole page up to TALLEST pixels, in as many colours as it needs."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_timeout(200)
+    height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight"))
+    raw = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
+    suffix = "-dark" if scheme == "dark" else ""
+    Image.open(io.BytesIO(raw)).quantize(COLOURS).save(FOLDER / f"{name}-{width}{suffix}.png", optimize=True)
+    page.emulate_media(color_scheme="light")
+
+
+def _asks_and_answers(services: Client, number: int) -> None:
+    words = 5 + number * 37 % 400
+    ticket = {"channel": ("mail", "chat", "phone")[number % 3], "words": words, "hour": number % 24}
+    [answer] = services.predict(MODEL, [ticket], user_id=f"person {number % 200}")
+    right = "urgent" if words < 120 else "normal"
+    said = {"token": answer.feedback_token, "user_id": f"person {number % 200}"}
+    if number % 2:
+        services.feedback(
+            Feedback.correction(right, **said, comment="It is the short ones." if number % 9 == 1 else None)
+        )
+
+
+def _put_broken_letter(env: Mapping[str, str]) -> None:
+    now = datetime.now(UTC).isoformat()
+    event: dict[str, Any] = {
+        "event_id": str(uuid.uuid4()),
+        "model": MODEL,
+        "kind": "exmaple",
+        "label": "urgent",
+        "source": "import",
+    }
+    event |= {"features": {"channel": "mail"}, "occurred_at": now, "received_at": now}
+    publisher = Publisher(KafkaSettings(bootstrap_servers=env["KAFKA_BOOTSTRAP_SERVERS"]), "/pictures")
+    publisher.send_and_wait(FEEDBACK_EVENTS, str(event["event_id"]).encode(), json.dumps(event).encode(), [])
+    publisher.close()
+
+
+if __name__ == "__main__":
+    main()
