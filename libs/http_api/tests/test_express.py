@@ -16,11 +16,13 @@ LIMIT = 2000
 class Lane:
     """Takes bodies that begin with `lane`; those with `later` are answered when the test says so."""
 
-    path = b"/hot"
     limit_bytes = LIMIT
 
     def __init__(self) -> None:
         self.waiting = asyncio.Queue()
+
+    def taker(self, url):
+        return self.take if url == b"/hot" else None
 
     def take(self, headers, body, answer):
         if body.startswith(b"error"):

@@ -18,18 +18,20 @@ log = logging.get(__name__)
 _NOBODY_WAITS = asyncio.Event()
 Headers = list[tuple[bytes, bytes]]
 Answer = Callable[[bytes, bytes], None]
+Taker = Callable[[Headers, bytes, Answer], bool]
 
 
 class Lane(Protocol):
-    """The POSTs of one path, no query."""
+    """The POSTs of one hot route, with bodies of up to `limit_bytes`."""
 
-    path: bytes
     limit_bytes: int
 
-    def take(self, headers: Headers, body: bytes, answer: Answer) -> bool:
-        """Whether the request is taken; then `answer(head, body)` is called once, now or later.
+    def taker(self, url: bytes) -> Taker | None:
+        """What takes requests to `url` (path and query); None where it is not the route's.
 
-        `head` is the status line and the headers, each with its line's end.
+        It is called with a request's headers, its body and `answer`, and says whether it takes the request. If so,
+        `answer(head, body)` is called once, now or later; `head` is the status line and the headers, each with its
+        line's end.
         """
 
 
@@ -53,12 +55,12 @@ class ExpressProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Lets a request in that may go by the lane; only its body can tell whether it does."""
         if (
-            self.url == self._lane.path
-            and self.parser.get_method() == b"POST"
+            self.parser.get_method() == b"POST"
+            and (taker := self._lane.taker(self.url)) is not None
             and (self.cycle is None or self.cycle.response_complete)
             and self._is_plain()
         ):
-            self.cycle = _Ride(self)  # type: ignore[assignment]
+            self.cycle = _Ride(self, taker)  # type: ignore[assignment]
         else:
             super().on_headers_complete()
 
@@ -80,9 +82,9 @@ class ExpressProtocol(HttpToolsProtocol):
 
     def _takes(self, ride: "_Ride") -> bool:
         try:
-            return self._lane.take(self.headers, bytes(ride.body), ride.answer)
+            return ride.taker(self.headers, bytes(ride.body), ride.answer)
         except Exception:
-            log.exception("lane_failed", path=self._lane.path.decode())
+            log.exception("lane_failed", path=self.url.decode("latin-1"))
             return False
 
     def _is_plain(self) -> bool:
@@ -105,11 +107,12 @@ class ExpressProtocol(HttpToolsProtocol):
 class _Ride:
     """One request in the lane; to the protocol it is what a request and its response are."""
 
-    __slots__ = ("_protocol", "begun", "body", "disconnected", "keep_alive", "more_body", "response_complete")
+    __slots__ = ("_protocol", "begun", "body", "disconnected", "keep_alive", "more_body", "response_complete", "taker")
     message_event = _NOBODY_WAITS
 
-    def __init__(self, protocol: ExpressProtocol) -> None:
+    def __init__(self, protocol: ExpressProtocol, taker: Taker) -> None:
         self._protocol = protocol
+        self.taker = taker
         self.body = bytearray()
         self.begun = self.disconnected = self.response_complete = False
         self.keep_alive = self.more_body = True

@@ -4,7 +4,6 @@ import sys
 
 from pydantic import ValidationError
 
-from http_api import keys, server
 from inference.settings import Settings
 from inference.wiring import build
 from telemetry import logging, tracing
@@ -25,8 +24,7 @@ def main() -> None:
     logging.configure("inference", settings.own.log_level)
     sys.setswitchinterval(_SWITCH_S)
     tracing.configure("inference", settings.own.otlp_endpoint)
-    app = build(settings)
-    server.run(app, keys.bind_host(settings.own.api_keys_file), settings.own.port, port_variable="INFERENCE_PORT")
+    build(settings).run()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from starlette.types import ASGIApp
 
 from flywheel_schemas.tokens import TokenKeys
 from flywheel_schemas.topics import ALL_TOPICS
+from http_api import server
+from http_api.express import Lane
 from http_api.keys import ApiKeys, bind_host
 from inference.adapters.champions import RegistryChampions
 from inference.adapters.copies import DiskCopies
@@ -37,6 +39,7 @@ from inference.entrypoints import app as api
 from inference.entrypoints.admission import Admission
 from inference.entrypoints.desk import Desk
 from inference.entrypoints.open_inference.server import GrpcServer
+from inference.entrypoints.predict_lane import PredictLane
 from inference.settings import Settings
 from kafka_runtime import topics
 from kafka_runtime.publisher import Publisher
@@ -89,8 +92,22 @@ class _Background:
         return f"a thread that never ends has ended: {', '.join(ended)}; restart" if ended else None
 
 
-def build(settings: Settings) -> ASGIApp:
-    """Inference as an ASGI application. Opens no connection before it is served."""
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The built service."""
+
+    app: ASGIApp
+    lane: Lane
+    settings: Settings
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        own = self.settings.own
+        server.run(self.app, bind_host(own.api_keys_file), own.port, port_variable="INFERENCE_PORT", lane=self.lane)
+
+
+def build(settings: Settings) -> Service:
+    """The service that `settings` describe. Opens no connection before it runs."""
     own = settings.own
     token_keys = TokenKeys(own.feedback_token_key.get_secret_value())
     measures, catalogue = Measures(), Catalogue(own.model_pin)
@@ -123,7 +140,7 @@ def build(settings: Settings) -> ASGIApp:
     async def models() -> str | None:
         return catalogue.unready()
 
-    return api.build(desk, life, {"models": models}, background.dead)
+    return Service(api.build(desk, life, {"models": models}, background.dead), PredictLane(desk), settings)
 
 
 async def _between_replies(courier: Courier, aside: Aside) -> None:

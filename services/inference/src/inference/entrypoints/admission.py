@@ -32,9 +32,14 @@ class Admission:
         finally:
             self.leave(size_bytes)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request would be taken on."""
+        return self._requests < self._limit and self._bytes < self._limit_bytes
+
     def enter(self, size_bytes: int) -> None:
         """As `taking_on`, for the hot route; `leave` must follow."""
-        if self._requests >= self._limit or self._bytes >= self._limit_bytes:
+        if not self.has_room:
             self._on_refusal()
             detail = "This replica has as much work as it can do soon; try again in a second."
             raise ProblemError(Problem(503, "Service Unavailable", detail, headers=RETRY_AFTER))

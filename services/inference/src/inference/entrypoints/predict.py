@@ -1,6 +1,7 @@
-"""POST /v1/models/{model}/predict, without the costs of a framework on the way."""
+"""POST /v1/models/{model}/predict, in full and without a framework. What is small and plain goes by the lane."""
 
 import time
+from functools import partial
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -19,7 +20,7 @@ from inference.entrypoints.desk import MAX_BODY_BYTES, Desk
 from inference.entrypoints.requests import decoder_of
 from telemetry import logging, tracing
 
-_PREFIX, _SUFFIX = "/v1/models/", "/predict"
+PREFIX, SUFFIX = "/v1/models/", "/predict"
 _NAME = f"POST {replies.PREDICT}"
 _UNFORESEEN = Problem(
     500, "Internal Server Error", "Something went wrong on our side; the log of this service says what."
@@ -45,7 +46,7 @@ class FrontDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection scope."""
         path: str = scope.get("path", "")
-        if not path.endswith(_SUFFIX) or not path.startswith(_PREFIX) or scope.get("method") != "POST":
+        if not path.endswith(SUFFIX) or not path.startswith(PREFIX) or scope.get("method") != "POST":
             await self._inner(scope, receive, send)
             return
         if not tracing.is_recording():
@@ -57,7 +58,7 @@ class FrontDoor:
     async def _answer(self, path: str, scope: Scope, receive: Receive, send: Send) -> int:
         status = 200
         try:
-            await self._predict(path[len(_PREFIX) : -len(_SUFFIX)], scope, receive, send)
+            await self._predict(path[len(PREFIX) : -len(SUFFIX)], scope, receive, send)
         except ProblemError as exc:
             status = exc.problem.status
             await problems.response(exc.problem, path)(scope, receive, send)
@@ -74,7 +75,7 @@ class FrontDoor:
         started_s = time.perf_counter()
         desk = self._desk
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        who = _authorize(desk.keys, headers)
+        who = authorize(desk.keys, headers)
         explain, version = asked_for(scope["query_string"])
         lineup = desk.lineup(model) if version is None else await desk.chosen(model, version, who)
         deadline_s = _deadline_s(headers, started_s)
@@ -83,10 +84,10 @@ class FrontDoor:
         try:
             raw = await _body(headers, receive)
             running = tracing.current_traceparent_or_none() if tracing.is_recording() else None
-            traceparent = running or tracing.continue_trace(_text(headers, b"traceparent"))
-            asked = (lineup, raw, explain, traceparent, started_s)
+            traceparent = running or tracing.continue_trace(text(headers, b"traceparent"))
+            work = partial(reply, desk, lineup, raw, traceparent=traceparent, started_s=started_s, explain=explain)
             size_bytes = None if explain else len(raw)
-            body = await desk.run(self._reply, *asked, size_bytes=size_bytes, deadline_s=deadline_s)
+            body = await desk.run(work, size_bytes=size_bytes, deadline_s=deadline_s)
         finally:
             desk.admission.leave(size)
         await send(
@@ -101,13 +102,18 @@ class FrontDoor:
         )
         await send({"type": "http.response.body", "body": body})
 
-    def _reply(self, lineup: Lineup, raw: bytes, explain: bool, traceparent: str, started_s: float) -> bytes:
-        rows, user_id = decoder_of(lineup.champion.schema).decode(raw)
-        question = Question(rows, user_id, traceparent, started_s, explain)
-        return _encode(_Reply(self._desk.answer.answer(lineup, question)))
+
+def reply(
+    desk: Desk, lineup: Lineup, raw: bytes, *, traceparent: str, started_s: float, explain: bool = False
+) -> bytes:
+    """The answers to the request in `raw`, as JSON. Raises ProblemError 400 or 422."""
+    rows, user_id = decoder_of(lineup.champion.schema).decode(raw)
+    question = Question(rows, user_id, traceparent, started_s, explain)
+    return _encode(_Reply(desk.answer.answer(lineup, question)))
 
 
-def _authorize(keys: ApiKeys, headers: dict[bytes, bytes]) -> Principal:
+def authorize(keys: ApiKeys, headers: dict[bytes, bytes]) -> Principal:
+    """Who asks. Raises ProblemError 401 or 403."""
     credentials = headers.get(b"authorization") or headers.get(b"x-api-key")
     who = keys.authenticate_text(None if credentials is None else credentials.decode("latin-1"))
     who.require("predict")
@@ -117,14 +123,14 @@ def _authorize(keys: ApiKeys, headers: dict[bytes, bytes]) -> Principal:
 async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
     content_type = headers.get(b"content-type")
     if content_type != b"application/json" or b"content-encoding" in headers:
-        check_media_type(_text(headers, b"content-type"), _text(headers, b"content-encoding"), (JSON,))
+        check_media_type(text(headers, b"content-type"), text(headers, b"content-encoding"), (JSON,))
     return await receive_all(receive, MAX_BODY_BYTES, headers.get(b"content-length"), b"expect" in headers)
 
 
 def _deadline_s(headers: dict[bytes, bytes], started_s: float) -> float | None:
     if TIMEOUT_HEADER not in headers:
         return None
-    timeout_s = timeout_of(_text(headers, TIMEOUT_HEADER))
+    timeout_s = timeout_of(text(headers, TIMEOUT_HEADER))
     return None if timeout_s is None else started_s + timeout_s
 
 
@@ -146,6 +152,7 @@ def asked_for(query: bytes) -> tuple[bool, str | None]:
     return explain, version
 
 
-def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+def text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    """A header's text; None where it was not sent."""
     value = headers.get(name)
     return None if value is None else value.decode("latin-1")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from http_api import problems
-from http_api.express import Answer, Headers, head_of
+from http_api.express import Answer, Headers, Taker, head_of
 from http_api.keys import ApiKeys
 from http_api.problems import ProblemError
 from ingest.application.ports import Accepted, NotPublished, Publishing
@@ -15,17 +15,22 @@ from ingest.entrypoints.intake import Intake
 from ingest.entrypoints.measures import TALLY
 from telemetry import tracing
 
+_PATH = feedback_route.PATH.encode()
+
 
 class FeedbackLane:
     """Takes single events, and answers when Kafka has them (an http_api.express.Lane)."""
 
-    path = feedback_route.PATH.encode()
     limit_bytes = MAX_EVENT_BYTES
 
     def __init__(self, intake: Intake, publishing: Publishing, keys: ApiKeys) -> None:
         self._intake = intake
         self._publishing = publishing
         self._keys = keys
+
+    def taker(self, url: bytes) -> Taker | None:
+        """`take`, for the route's path."""
+        return self.take if url == _PATH else None
 
     def take(self, headers: Headers, body: bytes, answer: Answer) -> bool:
         """Whether the event is on its way to Kafka; then its outcome is answered."""
