@@ -81,6 +81,7 @@ def _single(addresses: Mapping[str, str], bodies: list[str]) -> Row:
 def _batch(address: str, env: Mapping[str, str]) -> Row:
     events = list(_events(_BATCH))
     body = json.dumps(events, separators=(",", ":"))
+    measure(Load(f"{address}/v1/feedback/batch", [body], connections=4, seconds=_WARM_UP_S))
     values = "\n".join(json.dumps(_as_published(event), separators=(",", ":")) for event in events)
     batches, raw = [], []
     for _ in range(_ROUNDS):
