@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from features import FeatureSchema
 from http_api import key_file, problems
@@ -102,6 +103,16 @@ async def test_what_fits_is_answered_and_logged_as_at_the_door(desk_of, figures,
     assert logged_here.answers[0].prediction_id == ours["prediction_id"]
 
 
+def test_what_it_answers_is_counted(desk_of):
+    def answered() -> float:
+        labels = {"endpoint": "/v1/models/{model}/predict", "status": "200"}
+        return REGISTRY.get_sample_value("flywheel_inference_requests_total", labels) or 0.0
+
+    before = answered()
+    assert by_lane(desk_of())
+    assert answered() == before + 1
+
+
 async def test_a_trace_goes_on(desk_of, figures):
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     assert by_lane(desk_of(), FITS, (b"traceparent", trace.encode()))
@@ -109,7 +120,8 @@ async def test_a_trace_goes_on(desk_of, figures):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/models/flights/predict?explain=true", "/v1/models/other/predict", "/v1/models/flights", "/v2/x/predict"]
+    "path",
+    ["/v1/models/flights/predict?explain=true", "/v1/models/other/predict", "/v1/models/flights", "/v2/x/predict"],
 )
 def test_another_route_a_query_or_an_unknown_model_is_left_to_the_door(desk_of, figures, path):
     assert by_lane(desk_of(), path=path) is None
