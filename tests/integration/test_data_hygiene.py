@@ -126,6 +126,7 @@ def test_an_erasure_in_the_middle_of_a_training_reaches_the_set_that_it_pins(
     assert set(pl.read_parquet(lab.world.lake.objects.get(key))["event_id"].drop_nulls()) == set(kept)
     assert not any(Pins(lab.world.lake, lab.model).holds(version.training_set_hash, one) for one in erased[:5])
     assert Pins(lab.world.lake, lab.model).holds(version.training_set_hash, kept[0])
+    assert lab.registry.version(lab.model, version.version).erased_rows == 400
     (record,) = lab.world.lake.erasures.records()
     assert record.versions == {lab.model: [version.version]}
     assert record.rows[lab.model] == {"feedback": 400, "predictions": 400}

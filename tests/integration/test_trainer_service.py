@@ -67,7 +67,7 @@ def test_a_model_is_added_retrained_and_reproduced_by_commands(lab: Lab, service
     assert "exactly these rows" in again.stdout
     assert [version.version for version in lab.registry.versions(lab.model)] == ["1"]
 
-    lab.world.corrections()
+    taught = lab.world.corrections()
     retrained = flywheel("retrain", lab.model, "--reason", "the world turned", "--wait", "--json")
     assert retrained.returncode == 0, retrained.stderr
     assert json.loads(retrained.stdout)["outcome"] == "promoted"
@@ -89,6 +89,32 @@ def test_a_model_is_added_retrained_and_reproduced_by_commands(lab: Lab, service
         "latency",
         "compatibility",
     ]
+    assert shown["erased_rows"] == 0
+    listed = [json.loads(line) for line in flywheel("model", "rows", lab.model).stdout.splitlines()]
+    assert [row["event_id"] for row in listed] == sorted(taught)
+    assert {(row["kind"], row["source"]) for row in listed} == {("correction", "test")}
+
+
+def test_a_version_tells_what_it_was_made_of(lab: Lab, service: httpx.Client) -> None:
+    lab.world.base()
+    lab.add()
+    taught = sorted(lab.world.corrections())
+    lab.retrain(lab.world.trigger())
+    told = service.get(f"/v1/models/{lab.model}/versions/2").json()
+    assert (told["state"], told["judged_against"]) == ("promoted", "1")
+    assert told["rows_by_source"] == {"base": 4000, "test": 3000}
+    assert set(told["dataset_versions"]) == {"base", "feedback", "predictions"}
+    assert told["parameters"]["num_leaves"] == 15
+    assert told["rounds"] > 0
+    assert {"lightgbm", "numpy"} <= set(told["libraries"])
+    metric = next(gate for gate in told["gates"] if gate["name"] == "metric")
+    assert metric["figures"]["low"] < metric["figures"]["gain"] < metric["figures"]["high"]
+    first = service.get(f"/v1/models/{lab.model}/versions/2/rows", params={"limit": 2500})
+    second = service.get(first.links["next"]["url"])
+    assert "next" not in second.links
+    listed = [json.loads(line)["event_id"] for page in (first, second) for line in page.text.splitlines()]
+    assert listed == taught
+    assert service.get(f"/v1/models/{lab.model}/versions/9").status_code == 404
 
 
 def test_the_trace_of_whoever_asked_reaches_model_updated(lab: Lab, service: httpx.Client) -> None:

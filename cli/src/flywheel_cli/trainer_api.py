@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
@@ -26,26 +26,28 @@ class Service:
 
     def get(self, path: str) -> Any:
         """The JSON reply."""
-        return self._answer(lambda: self._http.get(path))
+        return self._answer(lambda: self._http.get(path)).json()
+
+    def page(self, path: str) -> tuple[list[str], str | None]:
+        """The lines of an NDJSON reply, and the path of the next page."""
+        reply = self._answer(lambda: self._http.get(path))
+        return reply.text.splitlines(), reply.links.get("next", {}).get("url")
 
     def post(self, path: str, body: dict[str, Any], *, timeout_s: float = 60.0) -> Any:
         """The JSON reply."""
-        return self._answer(lambda: self._http.post(path, json=body, timeout=timeout_s))
+        return self._answer(lambda: self._http.post(path, json=body, timeout=timeout_s)).json()
 
     def delete(self, path: str) -> Any:
         """The JSON reply."""
-        return self._answer(lambda: self._http.delete(path))
+        return self._answer(lambda: self._http.delete(path)).json()
 
-    def _answer(self, ask: Callable[[], httpx.Response]) -> Any:
+    def _answer(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
         try:
             reply = ask()
         except httpx.TransportError as exc:
             service = self._name.lower()
             fail(f"{service} at {self.url} does not answer: {exc}", f"`make up` starts it; {self._name}_URL moves it.")
-        if reply.is_success:
-            return reply.json()
-        _refused(reply)
-        return None
+        return reply if reply.is_success else _refused(reply)
 
 
 def run_ended(run: dict[str, Any]) -> bool:
@@ -83,7 +85,7 @@ def _spinner(quiet: bool) -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
-def _refused(reply: httpx.Response) -> None:
+def _refused(reply: httpx.Response) -> NoReturn:
     try:
         problem = reply.json()
     except ValueError:

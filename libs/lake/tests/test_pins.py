@@ -64,3 +64,12 @@ def test_a_set_that_no_version_names_goes_after_a_week(lake, pins):
         grown_old(lake, f"fruit/_flywheel/training_sets/of a training that broke off{end}", timedelta(days=8))
     assert pins.expire(policy, set()) == ["of a training that broke off"]
     assert lake.objects.list("fruit/_flywheel/training_sets/") == []
+
+
+def test_the_feedback_of_a_set_is_read_page_by_page_and_counted_by_source(pins):
+    pins.keep("d1", ROWS.with_columns(source=pl.Series(["app", "base", "app", "shop"])))
+    assert list(pins.page("d1", "", 2)["event_id"]) == ["a", "b"]
+    assert list(pins.page("d1", "b", 2)["event_id"]) == ["c"]
+    assert pins.page("gone", "", 2) is None
+    assert pins.counts("d1") == {"app": 2, "base": 1, "shop": 1}
+    assert pins.counts("gone") == {}

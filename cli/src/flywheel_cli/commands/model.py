@@ -208,6 +208,24 @@ def reproduce(
         raise typer.Exit(1)
 
 
+@app.command()
+def rows(
+    model: ModelArgument,
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Unless given: the champion.")] = None,
+    *,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+) -> None:
+    """The feedback that taught VERSION, one JSON object a line: event_id, label, weight and where it came from."""
+    path: str | None = f"/v1/models/{model}/versions/{version or _champion(model)}/rows"
+    left, trainer = limit, Service("TRAINER")
+    while path and left != 0:
+        lines, path = trainer.page(path)
+        shown = lines if left is None else lines[:left]
+        for line in shown:
+            typer.echo(line)
+        left = None if left is None else left - len(shown)
+
+
 def _checked(spec_file: Path, base: Path | None) -> tuple[Any, Any, bytes | None]:
     """The spec, its base rows, and the golden rows as Parquet. Raises SpecError or BaseFileError."""
     from flywheel_cli import base_rows
@@ -277,6 +295,7 @@ def _row(found: Any) -> dict[str, Any]:
         "traffic": f"{found.traffic_percent:g} %",
         "registered": found.created_at.isoformat(timespec="seconds"),
         "rows": int(found.metrics.get("rows", 0)),
+        "erased": found.erased_rows,
         "holdout": f"{metric} {value:.4f}" if value is not None else None,
         "reason": found.reason,
     }
@@ -302,6 +321,7 @@ def _details(found: Any) -> dict[str, Any]:
         "git_commit": found.git_commit,
         "artifact_uri": found.artifact_uri,
         "artifact_sha256": found.artifact_sha256,
+        "erased_rows": found.erased_rows,
         "metrics": dict(found.metrics),
         "gates": [gate.model_dump(mode="json") for gate in found.gates],
         "history": [change.encode() for change in found.history],

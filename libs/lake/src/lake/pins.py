@@ -80,6 +80,22 @@ class Pins:
         ids = read.collect(rows.select("event_id").drop_nulls().unique().sort("event_id"), self._sets + digest)
         return list(ids["event_id"])
 
+    def page(self, digest: str, after: str, limit: int) -> pl.DataFrame | None:
+        """The `limit` rows of feedback that follow the event `after`, by event_id; None for a set no longer kept."""
+        rows = self.rows(digest)
+        if rows is None:
+            return None
+        page = rows.filter(pl.col("event_id") > after).bottom_k(limit, by="event_id").sort("event_id")
+        return read.collect(page, self._sets + digest)
+
+    def counts(self, digest: str) -> dict[str, int]:
+        """How many rows the training set has of each `source`; nothing for one that is no longer kept."""
+        rows = self.rows(digest)
+        if rows is None:
+            return {}
+        counted = read.collect(rows.group_by("source").len().sort("source"), self._sets + digest)
+        return {str(source): int(count) for source, count in counted.iter_rows()}
+
     def strip(self, digest: str, events: Set[str]) -> None:
         """Rewrite the training set without these events, for those that people had erased."""
         rows = self.rows(digest)

@@ -11,6 +11,7 @@ from typing import Any
 from flywheel_schemas.events import GateReport
 
 TAG = "flywheel."
+ERASED_ROWS = "erased_rows"
 HISTORY_KEPT = 50
 
 
@@ -88,7 +89,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One registered version. `artifact_uri` is the folder that really holds model.txt and spec.yaml."""
+    """One registered version. `artifact_uri` is the folder that really holds model.txt and spec.yaml.
+
+    `erased_rows` counts what it had learned from and people have had erased since.
+    """
 
     model: str
     version: str
@@ -107,6 +111,7 @@ class ModelVersion:
     git_commit: str = ""
     judged_against: str | None = None
     previous_champion: str | None = None
+    erased_rows: int = 0
     history: Sequence[StateChange] = field(default_factory=tuple)
 
 
@@ -155,6 +160,7 @@ def version_from(entry: Mapping[str, Any]) -> ModelVersion | None:
         git_commit=tags.get("git_commit", ""),
         judged_against=tags.get("judged_against"),
         previous_champion=tags.get("previous_champion") or None,
+        erased_rows=int(tags.get(ERASED_ROWS, "0")),
         history=tuple(StateChange.decode(change) for change in json.loads(tags.get("history", "[]"))),
     )
 

@@ -41,6 +41,7 @@ from trainer.application.conduct import Conductor
 from trainer.application.drift_history import DriftHistory
 from trainer.application.erase import Erase
 from trainer.application.judging import Judging
+from trainer.application.lineage import Lineage
 from trainer.application.measuring import Measuring
 from trainer.application.observing import Observing
 from trainer.application.ports import Announcements, Learner
@@ -148,6 +149,7 @@ def build(
         rollouts=rollouts,
         dataset=dataset_api.Dataset(LakeVersions(lake, now), keep_up, datasets.spec),
         reproduce=reproduce,
+        lineage=Lineage(registry, models, datasets),
         progress=progress,
         hygiene=Hygiene(
             datasets,

@@ -73,6 +73,14 @@ class LakeDatasets:
         rows = Pins(self._lake, model).rows(digest)
         return None if rows is None else read.collect(rows, digest)
 
+    def counts(self, model: str, digest: str) -> dict[str, int]:
+        """Rows of the training set by source; nothing where it is no longer kept."""
+        return Pins(self._lake, model).counts(digest)
+
+    def page(self, model: str, digest: str, after: str, limit: int) -> pl.DataFrame | None:
+        """Its rows of feedback that follow the event `after`, by id."""
+        return Pins(self._lake, model).page(digest, after, limit)
+
     def note_held(self, model: str, held: pl.DataFrame) -> None:
         """Write which rows the newest training left out."""
         content = BytesIO()

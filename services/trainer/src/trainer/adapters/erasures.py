@@ -62,9 +62,10 @@ class LakeErasures(Erasures):
         found = []
         for key in self._lake.objects.list(f"{model}/_flywheel/versions/"):
             said = json.loads(self._lake.objects.get(key) or b"{}")
-            held = events.intersection(Pins(self._lake, model).events(said["training_set_hash"])) if said else set()
-            if held:
-                found.append(Learned(str(said["version"]), said["training_set_hash"], len(held)))
+            kept = Pins(self._lake, model).events(said["training_set_hash"]) if said else []
+            if held := events.intersection(kept):
+                gone_before = said.get("events", len(kept)) - len(kept)
+                found.append(Learned(str(said["version"]), said["training_set_hash"], gone_before + len(held)))
         return found
 
     @override

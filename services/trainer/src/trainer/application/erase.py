@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from lake.erasures import Erasure, Tombstone
+from registry.versions import ERASED_ROWS
 from trainer.application.ports import Runs
 
 # How long a reader may go by tombstones that it read before this one was laid.
@@ -16,7 +17,7 @@ KEPT = timedelta(days=31)
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A registered version whose training set holds erased events."""
+    """A registered version whose training set holds erased events; `events` counts those erased before, too."""
 
     version: str
     training_set_hash: str
@@ -98,7 +99,7 @@ class Erase:
         events = self._erasures.events(model, stone)
         learned = self._erasures.learned(model, events) if events else []
         for one in learned:
-            self._registry.tag_version(model, one.version, "erased_rows", str(one.events))
+            self._registry.tag_version(model, one.version, ERASED_ROWS, str(one.events))
         self._account(model, stone, len(events), learned)
         for training_set_hash in sorted({one.training_set_hash for one in learned}):
             self._erasures.strip(model, training_set_hash, events)

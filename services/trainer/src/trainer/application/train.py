@@ -200,6 +200,7 @@ def _note(version: ModelVersion) -> dict[str, Any]:
         "version": version.version,
         "training_set_hash": version.training_set_hash,
         "dataset_versions": dict(version.dataset_versions),
+        "events": int(version.metrics.get("rows_from_feedback", 0)),
         "registered_at": version.created_at.isoformat(),
         "run_id": version.run_id,
         "artifact_uri": version.artifact_uri,

@@ -11,10 +11,11 @@ from starlette.responses import Response
 from http_api import problems
 from http_api.problems import Problem
 from registry.runs import Run
+from trainer.application.lineage import Lineage
 from trainer.application.ports import Datasets, Runs, Triggers
 from trainer.application.progress import InProgress
 from trainer.application.reproduce import Reproduce
-from trainer.entrypoints import bodies, dataset_api, hygiene_api, rollout_api
+from trainer.entrypoints import bodies, dataset_api, hygiene_api, lineage_api, rollout_api
 from trainer.entrypoints.errors import STATUS, retry_after_s
 from trainer.entrypoints.hygiene_api import Hygiene
 from trainer.entrypoints.rollout_api import Rollouts
@@ -34,6 +35,7 @@ class Operations:
     rollouts: Rollouts
     dataset: dataset_api.Dataset
     reproduce: Reproduce
+    lineage: Lineage
     progress: InProgress
     hygiene: Hygiene
 
@@ -45,6 +47,7 @@ def install(app: FastAPI, operations: Operations) -> None:
     rollout_api.install(app, operations.rollouts)
     hygiene_api.install(app, operations.hygiene)
     dataset_api.install(app, operations.dataset)
+    lineage_api.install(app, operations.lineage)
 
 
 def install_problems(app: FastAPI) -> None:
