@@ -37,6 +37,7 @@ PARTS: Mapping[str, Sequence[Arm]] = {
     "poison": (AUDITED, *POISON),
     "ablation": (AUDITED, LEARNING[1], *ABLATION),
 }
+OTHER_CONFIDENCES = (0.9, 0.8, 0.0)
 Outcomes = Mapping[str, Sequence[Outcome]]
 
 
@@ -101,12 +102,15 @@ def ablation(found: Outcomes) -> list[Row]:
 
 
 def gates(found: Sequence[Verdicts]) -> list[Row]:
-    """The share of candidates without merit that came to serve."""
-    n, sure, point = len(found), sum(each.sure for each in found), sum(each.point for each in found)
-    return [
-        Row("study.gate.false_promotions", sure / n, "", 0.05, sure / n / 0.05, n, f"gates.confidence 0.9: {sure}"),
-        Row("study.gate.false_promotions_at_point", point / n, "", n=n, note=f"gates.confidence 0: {point}"),
-    ]
+    """The share of candidates without merit that came to serve: by the spec's gates, and by other confidences."""
+    n, promoted = len(found), sum(each.passed for each in found)
+    note = f"the flights' own gates: {promoted} of {n}"
+    rows = [Row("study.gate.false_promotions", promoted / n, "", 0.05, promoted / n / 0.05, n, note)]
+    for confidence in OTHER_CONFIDENCES:
+        passed, aim = sum(each.at(confidence) for each in found), (1.0 - confidence) / 2.0
+        name = f"study.gate.false_promotions_at_{confidence:g}"
+        rows.append(Row(name, passed / n, "", aim, passed / n / aim, n, f"gates.confidence {confidence:g}: {passed}"))
+    return rows
 
 
 def _holds(month: Month) -> bool:

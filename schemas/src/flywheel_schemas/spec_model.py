@@ -268,11 +268,15 @@ class TrainingPolicy(_Part):
 
 
 class GatePolicy(_Part):
-    """What a candidate must show before it may serve. `metric` None means the task's usual one."""
+    """What a candidate must show before it may serve. `metric` None means the task's usual one.
+
+    `confidence` is that of the gain's interval, whose lower end must reach `min_gain`: a candidate that is no better
+    gets through with probability (1 - confidence) / 2. At 0 the point estimate decides: every second one does.
+    """
 
     metric: Literal["auc", "accuracy", "log_loss", "rmse", "mae"] | None = None
     min_gain: float = 0.0
-    confidence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    confidence: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
     max_slice_loss: Share = 0.05
     golden: str | None = None
     max_latency: Duration = timedelta(milliseconds=5)

@@ -72,7 +72,17 @@ def test_the_interval_covers_no_gain_as_often_as_it_says() -> None:
 
 def test_at_confidence_zero_the_point_decides() -> None:
     barely = answers(1.0) + 1e-3 * TARGETS
-    assert gates.metric_gate(a_spec(), evidence(answers(1.0), barely)).passed
+    assert gates.metric_gate(a_spec(confidence=0.0), evidence(answers(1.0), barely)).passed
+
+
+def test_unless_told_otherwise_a_gain_must_be_beyond_chance_but_for_a_first_version() -> None:
+    lucky = answers(1.0) + 0.02 * TARGETS + 0.1 * np.random.default_rng(5).normal(size=N)
+    report = gates.metric_gate(a_spec(), evidence(lucky, answers(1.0)))
+    assert report.figures["gain"] > 0.0
+    assert (report.passed, report.figures["decided_by"]) == (False, "low")
+    assert 0.025 < report.figures["doubt"] < 0.5
+    first = gates.metric_gate(a_spec(), evidence(lucky, answers(1.0), "constant answer"))
+    assert (first.passed, first.figures["decided_by"]) == (True, "gain")
 
 
 def test_with_confidence_a_gain_that_may_be_chance_is_not_enough() -> None:

@@ -12,7 +12,10 @@ _ROWS_DRAWN = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Champion and candidate on the same rows. NaN where the metric is not defined on them."""
+    """Champion and candidate on the same rows. NaN where the metric is not defined on them.
+
+    `doubt` is the share of resamples without a gain: how likely a candidate that is no better shows as much.
+    """
 
     champion: float
     candidate: float
@@ -21,6 +24,7 @@ class Gain:
     high: float
     rows: int
     confidence: float
+    doubt: float
 
     @property
     def is_defined(self) -> bool:
@@ -39,11 +43,12 @@ def paired_gain(
     before, after = measure(metric, targets, champion, weights), measure(metric, targets, candidate, weights)
     value = gain(metric, before, after)
     if confidence <= 0.0 or not np.isfinite(value):
-        return Gain(before, after, value, value, value, len(targets), confidence)
+        return Gain(before, after, value, value, value, len(targets), confidence, float("nan"))
     draws = _draws(metric, targets, champion, candidate, weights)
     tail = (1.0 - confidence) / 2.0
     low, high = np.nanquantile(draws, [tail, 1.0 - tail])
-    return Gain(before, after, value, float(low), float(high), len(targets), confidence)
+    doubt = float(np.mean(draws < 0.0))
+    return Gain(before, after, value, float(low), float(high), len(targets), confidence, doubt)
 
 
 def _draws(metric: str, targets: Floats, champion: Floats, candidate: Floats, weights: Floats) -> Floats:

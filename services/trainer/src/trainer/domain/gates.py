@@ -15,7 +15,7 @@ from trainer.domain.metrics import Floats
 from trainer.domain.slices import MIN_ROWS, worst_slice
 
 GOLDEN_CONFIDENCE = 0.95
-SHOWN_CONFIDENCE = 0.9
+SHOWN_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,17 @@ class Evidence:
 def metric_gate(spec: ModelSpec, evidence: Evidence) -> GateReport:
     """Whether the candidate gains at least `min_gain`: at the lower end of the interval at `gates.confidence`.
 
-    At confidence 0 the point estimate decides, and the interval at SHOWN_CONFIDENCE is only shown. A candidate that
-    answers every row exactly as the champion does gains nothing, and is not let through.
+    At confidence 0 the point estimate decides, and the interval at SHOWN_CONFIDENCE is only shown. So it does for a
+    first version: there is no champion to protect. A candidate that answers every row exactly as the champion does
+    gains nothing, and is not let through.
     """
     metric, policy = spec.gate_metric, spec.gates
     seen = _compare(metric, evidence, policy.confidence or SHOWN_CONFIDENCE)
-    deciding = seen.low if policy.confidence else seen.value
+    sure = policy.confidence > 0.0 and evidence.reference == "champion"
+    deciding = seen.low if sure else seen.value
     figures = _figures(metric, seen) | {
         "min_gain": policy.min_gain,
-        "decided_by": "low" if policy.confidence else "gain",
+        "decided_by": "low" if sure else "gain",
         "against": evidence.reference,
     }
     if not seen.is_defined:
@@ -161,6 +163,7 @@ def _figures(metric: str, seen: Gain) -> dict[str, Any]:
         "gain": seen.value,
         "low": seen.low,
         "high": seen.high,
+        "doubt": seen.doubt,
     }
     figures = {name: _number(value) for name, value in named.items()}
     return {"metric": metric, **figures, "rows": seen.rows, "confidence": seen.confidence}
