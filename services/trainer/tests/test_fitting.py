@@ -1,5 +1,6 @@
 """Every kind of task through training, gates and pictures, with LightGBM itself."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from distributed import LocalCluster
 
 from flywheel_schemas.spec import ModelSpec, dump_spec, parse_spec
 from lake import schema
 from trainer.adapters import plots
+from trainer.adapters.cluster import ClusterLightGbm
 from trainer.adapters.learner import LightGbm
 from trainer.adapters.parquet_rows import ParquetRows
 from trainer.adapters.search import search
@@ -19,7 +22,8 @@ from trainer.application import fitting
 from trainer.application import rows as rows_module
 from trainer.application.judging import Judging, Rival
 from trainer.application.ports import Table
-from trainer.domain.errors import CannotTrain
+from trainer.domain.errors import CannotTrain, TryAgain
+from trainer.domain.metrics import measure
 from trainer.domain.parameters import parameters
 from trainer.domain.row_weights import learning_weights
 from trainer.domain.training_set import Sources, TrainingSet, build
@@ -209,3 +213,35 @@ def test_rows_streamed_from_parquet_teach_what_rows_in_memory_teach(
     streamed = fitting.fit_rows(LightGbm(), spec, ParquetRows(tmp_path / "set.parquet", spec), parameters(spec, 1))
     assert streamed.served.text == whole.served.text
     assert streamed.judged.text == whole.judged.text
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    alone = {"threads_per_worker": 1, "processes": True, "host": "127.0.0.1", "dashboard_address": None}
+    with LocalCluster(n_workers=2, **alone) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_a_cluster_learns_as_well_as_one_machine(scheduler: str, task: str) -> None:
+    spec = a_spec(task)
+    rows = a_training_set(spec, 2000)
+    holdout = fitting.table(spec, rows.holdout)
+    found = {}
+    for name, learner in (("here", LightGbm()), ("cluster", ClusterLightGbm(scheduler))):
+        trained = fitting.fit(learner, spec, rows, parameters(spec, num_threads=1))
+        answers = learner.predict(trained.judged.text, holdout.matrix)
+        found[name] = measure("log_loss", holdout.targets, answers, holdout.weights), trained.served
+    assert found["cluster"][0] == pytest.approx(found["here"][0], abs=0.02)
+    served = found["cluster"][1]
+    assert served.feature_names == found["here"][1].feature_names
+    assert 1 < served.rounds <= spec.training.rounds
+    assert "num_machines: 2" in served.text
+    assert "127.0.0.1" not in served.text
+
+
+def test_a_cluster_that_does_not_answer_is_asked_again_later() -> None:
+    spec = a_spec("binary")
+    nobody = ClusterLightGbm("tcp://127.0.0.1:1", connect_s=1.0)
+    with pytest.raises(TryAgain, match="no worker of the Dask scheduler"):
+        fitting.fit(nobody, spec, a_training_set(spec), parameters(spec, 1))

@@ -23,6 +23,7 @@ class TrainerSettings(BaseSettings):
     otlp_endpoint: Annotated[str | None, Field(alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = None
     git_commit: Annotated[str, Field(alias="FLYWHEEL_GIT_COMMIT")] = ""
     threads: Annotated[int, Field(alias="TRAINER_THREADS", ge=1, le=256)] = 2
+    dask_scheduler_address: Annotated[str | None, Field(alias="DASK_SCHEDULER_ADDRESS")] = None
     recover_every_s: Annotated[float, Field(alias="TRAINER_RECOVER_EVERY_S", ge=1.0)] = 30.0
     watch_every_s: Annotated[float, Field(alias="TRAINER_WATCH_EVERY_S", ge=0.1)] = 30.0
     measure_every_s: Annotated[float, Field(alias="TRAINER_MEASURE_EVERY_S", ge=0.1)] = 30.0

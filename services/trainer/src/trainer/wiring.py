@@ -19,6 +19,7 @@ from lake import Lake
 from lake.erasures import Erasure
 from registry import Registry, RegistryUnavailable
 from registry.packaging import library_versions, warm_up
+from trainer.adapters.cluster import ClusterLightGbm
 from trainer.adapters.dataset_versions import LakeTables, LakeVersions
 from trainer.adapters.datasets import LakeDatasets
 from trainer.adapters.drift_histories import LakeDriftHistories
@@ -92,7 +93,9 @@ class Trainer:
 
 def clients(settings: Settings, publisher: Publisher, lake: Lake) -> Clients:
     """The real ones."""
-    return Clients(Registry(settings.registry), KafkaAnnouncements(settings.kafka, publisher, lake), LightGbm())
+    scheduler = settings.trainer.dask_scheduler_address
+    learner = ClusterLightGbm(scheduler) if scheduler else LightGbm()
+    return Clients(Registry(settings.registry), KafkaAnnouncements(settings.kafka, publisher, lake), learner)
 
 
 def utc_now() -> datetime:
