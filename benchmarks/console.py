@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 from benchmarks import crowded
 from benchmarks.results import Row
 from tests import chromium
+from tests.waiting import until
 
 _VISITS, _PAINT_MS, _KILOBYTES = 5, 1000.0, 300.0
 PAGES: Mapping[str, str] = {
@@ -72,7 +73,7 @@ def visit(browser: Browser, address: str) -> Visit:
         answer = page.goto(address, wait_until="load", timeout=60_000)
         if answer is None or not answer.ok:
             raise RuntimeError(f"{address}: {page.inner_text('main')}")
-        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        until(lambda: page.evaluate("performance.getEntriesByName('first-contentful-paint').length"), 30, "a paint")
         painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
         weighed = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize")
         # The stream of live updates never ends, so the page itself may still count as loading.

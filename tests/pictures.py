@@ -77,7 +77,7 @@ def take_all(browser: Browser, env: Mapping[str, str], home: Path) -> None:
     live(env)
     for name, path in {**PAGES, "event": f"/feedback/{event_id}"}.items():
         page.goto(console + path)
-        page.wait_for_function("document.getElementById('connection').textContent || !document.getElementById('live')")
+        page.wait_for_timeout(2_500)  # the stream has brought the page up to date
         for width in WIDTHS:
             shoot(page, name, width, "light")
         shoot(page, name, WIDTHS[-1], "dark")

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from console.adapters.http import HttpServices
 from console.adapters.meter import ScrapedMeter
+from console.adapters.remembering import Remembering
 from console.adapters.sampled import Sampled, SampledLoop
 from console.adapters.tables import LakeTables
 from console.adapters.topics import KafkaTopics
@@ -54,6 +55,6 @@ def build(settings: ConsoleSettings, kafka: KafkaSettings, lake: LakeSettings) -
     app = FastAPI(title="Flywheel console", version="1", lifespan=life, docs_url=None, redoc_url=None)
     problems.install(app)
     ops.install(app, checks={})
-    views = Views(services, topics, LakeTables(Lake(lake), settings.specs_dir), meter, loop)
+    views = Views(Remembering(services), topics, LakeTables(Lake(lake), settings.specs_dir), meter, loop)
     pages.install(app, views, keys.ApiKeys.load(settings.api_keys_file), client, settings.ingest_url)
     return app

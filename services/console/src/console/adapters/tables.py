@@ -6,11 +6,15 @@ from typing import Any
 
 import polars as pl
 
+from console.adapters.kept import Kept
 from console.application.ports import Away
 from flywheel_schemas.spec import ModelSpec
 from lake import read, versions
 from lake.errors import LakeError
 from lake.lake import Lake
+from lake.table import LakeTable
+
+_FILE, _BY = "_file", ("event_date", "source", "kind", "label")
 
 
 class LakeTables:
@@ -19,9 +23,14 @@ class LakeTables:
     def __init__(self, lake: Lake, specs_dir: Path | None) -> None:
         self._lake = lake
         self._specs_dir = specs_dir
+        self._kept = Kept()
+        self._counts: dict[str, pl.DataFrame] = {}
 
     def specs(self) -> Mapping[str, ModelSpec]:
         """Every model's spec. Raises Away."""
+        return self._kept.get("specs", self._specs)
+
+    def _specs(self) -> Mapping[str, ModelSpec]:
         try:
             return self._lake.specs.with_shipped(self._specs_dir)
         except (LakeError, OSError) as error:
@@ -48,11 +57,22 @@ class LakeTables:
     def summary(self, model: str) -> Sequence[Mapping[str, Any]]:
         """Rows of the dataset by day, source, kind and label, newest day first. Raises Away."""
         table = self._lake.table(model, "feedback")
-        by = ("event_date", "source", "kind", "label")
         try:
             if not table.exists():
                 return []
-            counted = read.scan(table).group_by(by).agg(pl.len().alias("rows")).sort("event_date", descending=True)
-            return read.collect(counted.head(500), table.uri).to_dicts()
+            counted = self._counted(model, table).group_by(_BY).agg(pl.col("rows").sum())
+            return counted.sort("event_date", "rows", descending=True).head(500).to_dicts()
         except LakeError as error:
             raise Away(f"The lake does not answer: {error}") from error
+
+    def _counted(self, model: str, table: LakeTable) -> pl.DataFrame:
+        """Rows per file and group. A file never changes, so each is read once."""
+        snapshot, kept = table.at(None), self._counts.get(model)
+        present, known = snapshot.file_uris(), set() if kept is None else set(kept[_FILE])
+        new = [uri for uri in present if uri not in known]
+        if new or kept is None:
+            counted = read.files(table, snapshot, new, _FILE).group_by(_FILE, *_BY).agg(pl.len().alias("rows"))
+            fresh = read.collect(counted, table.uri)
+            kept = fresh if kept is None else pl.concat([kept, fresh])
+        self._counts[model] = kept = kept.filter(pl.col(_FILE).is_in(present))
+        return kept

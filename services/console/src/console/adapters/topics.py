@@ -2,13 +2,12 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from pydantic import ValidationError
 
+from console.adapters.kept import Kept
 from console.application.ports import Away, NotAllowed, Recorded
 from flywheel_schemas.events import Feedback
 from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER, FEEDBACK_EVENTS, PREDICTIONS, Topic
@@ -20,28 +19,26 @@ from kafka_runtime.settings import KafkaSettings
 
 _GROUP = "flywheel-stream-processor-reader"
 _PER_PARTITION = 100
-_FRESH_S = 1.5
 _TIMEOUT_S = 4.0
-T = TypeVar("T")
 
 
 class KafkaTopics:
-    """Looks are shared: however many pages are open, each topic is read once in a second and a half."""
+    """What was read last is kept, and read anew for who asks next."""
 
     def __init__(self, settings: KafkaSettings, make_publisher: Callable[[], Publisher]) -> None:
         self._settings = settings
         self._make_publisher = make_publisher
         self._publisher: Publisher | None = None
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[float, object]] = {}
+        self._kept = Kept()
 
     def recent_feedback(self) -> Sequence[Recorded]:
         """The latest feedback events, newest first. Raises Away."""
-        return self._shared("feedback", lambda: self._latest(FEEDBACK_EVENTS))
+        return self._kept.get("feedback", lambda: self._latest(FEEDBACK_EVENTS))
 
     def dead_letters(self) -> Sequence[Recorded]:
         """The latest dead letters, newest first. Raises Away."""
-        return self._shared("letters", lambda: self._latest(FEEDBACK_DEAD_LETTER))
+        return self._kept.get("letters", lambda: self._latest(FEEDBACK_DEAD_LETTER))
 
     async def lag(self) -> Mapping[str, int]:
         """Per topic, how many records the stream processor has not come to. Raises Away."""
@@ -76,24 +73,16 @@ class KafkaTopics:
         if self._publisher is not None:
             self._publisher.close()
 
-    def _shared(self, name: str, look: Callable[[], T]) -> T:
-        with self._lock:
-            at, found = self._kept.get(name, (0.0, None))
-            if time.monotonic() - at > _FRESH_S:
-                try:
-                    found = look()
-                except KafkaRuntimeError as error:
-                    raise Away(str(error)) from error
-                self._kept[name] = (time.monotonic(), found)
-            return found  # type: ignore[return-value]  # what was kept under this name is what `look` gives
-
     def _latest(self, topic: Topic) -> Sequence[Recorded]:
-        partitions = tail.end_offsets(self._settings, topic, _TIMEOUT_S)
-        found = [
-            _recorded(record)
-            for partition in partitions
-            for record in tail.last(self._settings, topic, partition, _PER_PARTITION, _TIMEOUT_S)
-        ]
+        try:
+            partitions = tail.end_offsets(self._settings, topic, _TIMEOUT_S)
+            found = [
+                _recorded(record)
+                for partition in partitions
+                for record in tail.last(self._settings, topic, partition, _PER_PARTITION, _TIMEOUT_S)
+            ]
+        except KafkaRuntimeError as error:
+            raise Away(str(error)) from error
         return sorted(found, key=lambda record: record.at, reverse=True)
 
     def _behind(self, topic: Topic) -> int:

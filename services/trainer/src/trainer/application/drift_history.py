@@ -50,15 +50,20 @@ class DriftHistory:
         return self._histories.read(model)
 
     def look(self, model: str) -> bool:
-        """Adds a point if there are new answers and the last point is old enough; whether it did."""
+        """Adds a point if there are new answers and the last point is old enough; whether it did.
+
+        Looks for who asks next, too: after a start nobody waits for the first look at a large table.
+        """
         _, answered = self._windows.state(model)
         if answered < 0 or self._seen.get(model) == answered:
             return False
+        self._observing.quality_lately(model, WEEK)
+        self._observing.drift_lately(model, WEEK)
         history, now = self._histories.read(model), self._now()
         if not series.is_due(history, now):
             return False
         policy = self._datasets.spec(model).retrain.drift
-        seen = self._observing.drift(model, policy.window if policy else WEEK)
+        seen = self._observing.drift_lately(model, policy.window if policy else WEEK)
         self._seen[model] = answered
         if seen is None or seen.rows < series.MIN_ROWS:
             return False

@@ -120,12 +120,12 @@ def install(app: FastAPI, observing: Observing, history: DriftHistory) -> None:
     @app.get("/v1/models/{model}/quality", tags=["watching"], responses=problems_of(404, 503))
     def quality(model: Name, _: Reader, window: Window = WEEK) -> QualityShown:
         """How good each version is on what it answered in the window, by the audited estimate with its interval."""
-        return QualityShown(model=model, versions=[_version(each) for each in observing.quality(model, window)])
+        return QualityShown(model=model, versions=[_version(each) for each in observing.quality_lately(model, window)])
 
     @app.get("/v1/models/{model}/drift", tags=["watching"], responses=problems_of(404, 503))
     def drift(model: Name, _: Reader, window: Window = WEEK) -> DriftsShown:
         """How far features and scores of the window have moved from the champion's training set."""
-        return _drifted(model, observing.drift(model, window))
+        return _drifted(model, observing.drift_lately(model, window))
 
     @app.get("/v1/models/{model}/drift/history", tags=["watching"], responses=problems_of(404, 503))
     def drift_history(model: Name, _: Reader) -> DriftHistoryShown:

@@ -1,0 +1,62 @@
+"""What takes long to see, seen a moment ago."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+KEPT = 256
+SHARE_OF_TIME, QUICK_S, OLD_S = 10, 0.2, 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Made(Generic[T]):
+    value: T
+    at_s: float
+    took_s: float
+
+
+class Recent(Generic[T]):
+    """Keeps each result for ten times as long as it took to make.
+
+    After that an older one is given at once, and a new one made meanwhile; one that is quick to make, and one older
+    than ten minutes, is made anew before it is given. Safe to use from several threads; one thread makes a result.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._made: dict[Hashable, _Made[T]] = {}
+        self._making: dict[Hashable, threading.Lock] = defaultdict(threading.Lock)
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The result under `key`. Raises what `make` raises, where it is made before it is given."""
+        found = self._made.get(key)
+        age_s = self._clock() - found.at_s if found else 0.0
+        if found is None or age_s > OLD_S or (found.took_s < QUICK_S and age_s > found.took_s * SHARE_OF_TIME):
+            return self._make(key, make, found)
+        if age_s > found.took_s * SHARE_OF_TIME and not self._making[key].locked():
+            threading.Thread(target=self._renew, args=(key, make, found), name="recent", daemon=True).start()
+        return found.value
+
+    def _make(self, key: Hashable, make: Callable[[], T], before: _Made[T] | None) -> T:
+        with self._making[key]:
+            newer = self._made.get(key)
+            if newer is not None and newer is not before:
+                return newer.value
+            began = self._clock()
+            value = make()
+            self._made[key] = _Made(value, self._clock(), self._clock() - began)
+        while len(self._made) > KEPT:
+            oldest = next(iter(self._made))
+            self._made.pop(oldest, None)
+            self._making.pop(oldest, None)
+        return value
+
+    def _renew(self, key: Hashable, make: Callable[[], T], before: _Made[T]) -> None:
+        try:
+            self._make(key, make, before)
+        except Exception:
+            return
