@@ -57,7 +57,16 @@ def test_a_batch_goes_on_in_its_first_records_trace_and_links_the_others(spans):
     assert span.attributes["messaging.batch.message_count"] == 500
 
 
-def test_a_batch_names_a_bounded_number_of_different_causes_that_somebody_records():
-    headers = [[("traceparent", cause(n // 2 + 1).encode())] for n in range(1000)]
-    found = messaging.sampled([[], [("traceparent", cause(9999, "00").encode())], *headers])
+def headers_of(*causes: str) -> list[list[tuple[str, bytes]]]:
+    return [[("traceparent", each.encode())] for each in causes]
+
+
+def test_a_batch_names_a_bounded_number_of_different_causes_that_somebody_records(spans):
+    found = messaging.causes([[], *headers_of(cause(9999, "00"), *(cause(n // 2 + 1) for n in range(1000)))])
     assert found == [cause(n) for n in range(1, messaging.MAX_LINKS + 1)]
+
+
+def test_where_nothing_is_recorded_only_the_first_record_is_looked_at():
+    headers = iter(headers_of(cause(1, "00"), cause(2), cause(3)))
+    assert messaging.causes(headers) == [cause(1, "00")]
+    assert len(list(headers)) == 2

@@ -1,10 +1,10 @@
 """Spans around Kafka, by OpenTelemetry's semantic conventions for messaging: `send`, `process`, links in batches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from flywheel_schemas.topics import Topic
 from kafka_runtime import cloud_events
-from kafka_runtime.record import Headers, Record, topic_name
+from kafka_runtime.record import Record, topic_name
 from telemetry import tracing
 
 MAX_LINKS = 128
@@ -31,26 +31,29 @@ def processing(record: Record, group: str | None = None) -> tracing.Running:
     return _process(record.topic, cloud_events.traceparent(record.headers), (), attributes, group)
 
 
-def processing_batch(topic: str, causes: Iterable[str], records: int, group: str | None = None) -> tracing.Running:
+def processing_batch(topic: str, causes: Sequence[str], records: int, group: str | None = None) -> tracing.Running:
     """A span around handling `records` of a topic together.
 
-    It goes on in the trace of the first of `causes` (traceparents, as `sampled` finds them), so that one trace leads
-    from a request to what came of it, and links the others.
+    It goes on in the trace of the first of `causes` (traceparents), so that one trace leads from a request to what
+    came of it, and links the others.
     """
-    found = [*causes]
     attributes = _attributes("process", topic) | {"messaging.batch.message_count": records}
-    return _process(topic, found[0] if found else None, found[1:], attributes, group)
+    return _process(topic, causes[0] if causes else None, causes[1:], attributes, group)
 
 
-def sampled(headers: Iterable[Headers]) -> list[str]:
-    """The different traceparents in the headers of records that somebody records, the first MAX_LINKS of them."""
+def causes(headers: Iterable[Iterable[tuple[str, bytes]]]) -> list[str]:
+    """The different traceparents in the headers of records that somebody records, the first MAX_LINKS of them.
+
+    Where this process records nothing, only the first record's: its id is all that logs need.
+    """
     found: dict[str, None] = {}
+    recording = tracing.is_recording()
     for each in headers:
         traceparent = cloud_events.traceparent(each)
-        if traceparent is not None and traceparent.endswith("-01"):
+        if traceparent is not None and (traceparent.endswith("-01") or not recording):
             found[traceparent] = None
-            if len(found) == MAX_LINKS:
-                break
+        if len(found) == MAX_LINKS or not recording:
+            break
     return list(found)
 
 

@@ -2,10 +2,20 @@
 
 from collections.abc import Sequence
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _PREFIX = "flywheel_"
+# When a series began is of no use here, and would double their number.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client has no types here
 # One time series per user or event would drown the server that scrapes them.
 _UNBOUNDED = frozenset({"user_id", "user_hash", "event_id", "prediction_id", "trace_id"})
 

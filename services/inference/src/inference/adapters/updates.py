@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from flywheel_schemas.events import ModelUpdated
 from flywheel_schemas.topics import MODEL_UPDATED
 from inference.application.keep import Heard
+from kafka_runtime import cloud_events
 from kafka_runtime.follower import Follower
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
@@ -37,7 +38,7 @@ class Updates:
             except ValidationError as exc:
                 log.error("model_update_unreadable", partition=record.partition, offset=record.offset, reason=str(exc))
                 return
-            hear(Heard(event, live=self.caught_up))
+            hear(Heard(event, self.caught_up, cloud_events.traceparent(record.headers)))
 
         self._follower.start(on_record)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from flywheel_schemas.events import ModelUpdated, Variant
+from flywheel_schemas.topics import MODEL_UPDATED
 from inference.application.bring import World, bring, place_of
 from inference.application.catalogue import Catalogue
 from inference.application.ports import ModelRefused, SourceUnavailable
@@ -15,7 +16,7 @@ from inference.application.shelf import Shelf
 from inference.application.watch import Watch, refused
 from inference.domain.claims import Artifact, Claim, Contender, claim_of, event_wins, registry_wins
 from inference.domain.states import LoadState
-from telemetry import logging
+from telemetry import logging, tracing
 
 log = logging.get(__name__)
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
@@ -23,10 +24,11 @@ _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An event of model-updated; `live` once the topic had been read to its end."""
+    """An event of model-updated; `live` once the topic had been read to its end. `traceparent` is its sender's."""
 
     event: ModelUpdated
     live: bool
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,21 @@ class Asked:
 
 
 Message = Heard | Asked | None
+
+
+def _processing(heard: Heard) -> tracing.Running:
+    """The span of an event that changes who serves, below the span that sent it."""
+    topic = MODEL_UPDATED.name
+    attributes = {
+        "messaging.system": "kafka",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": topic,
+        "flywheel.model": heard.event.model,
+        "flywheel.model_version": heard.event.model_version,
+    }
+    kind = tracing.SpanKind.CONSUMER
+    return tracing.span(f"process {topic}", kind=kind, parent=heard.traceparent, attributes=attributes)
 
 
 class Keeper:
@@ -118,14 +135,15 @@ class Keeper:
 
     def _settle_events(self, heard: Sequence[Heard]) -> None:
         """Settle the last claim of each model; what is promoted does not concern a pinned one."""
-        latest: dict[str, tuple[Claim, bool]] = {}
+        latest: dict[str, tuple[Claim, Heard]] = {}
         for each in heard:
             if (claim := claim_of(each.event)) is not None and claim.model not in self._catalogue.pins:
-                latest[claim.model] = (claim, each.live)
-        for model, (claim, live) in latest.items():
-            if event_wins(claim, live=live, standing=self._standing.get(model)):
-                # After a restart old news is read again; it says nothing of how long it took.
-                self._settle(claim if live else replace(claim, triggered_at=None))
+                latest[claim.model] = (claim, each)
+        for model, (claim, each) in latest.items():
+            if event_wins(claim, live=each.live, standing=self._standing.get(model)):
+                with _processing(each):
+                    # After a restart old news is read again; it says nothing of how long it took.
+                    self._settle(claim if each.live else replace(claim, triggered_at=None))
 
     def _pause_s(self) -> float | None:
         if not self._owed:
@@ -141,6 +159,11 @@ class Keeper:
         """Let the claimed versions serve. Whatever goes wrong, what served before serves on."""
         self._standing[claim.model] = claim
         self._owed.pop(claim.model, None)
+        named = {"flywheel.model": claim.model, "flywheel.model_version": claim.version}
+        with tracing.span("swap model", attributes=named):
+            self._swap(claim)
+
+    def _swap(self, claim: Claim) -> None:
         champion = self._champion(claim)
         if champion is None:
             return

@@ -24,13 +24,15 @@ from ingest.entrypoints import splitting, statuses
 from ingest.entrypoints.intake import Intake
 from ingest.entrypoints.measures import TALLY
 from kafka_runtime import messaging
-from telemetry import tracing
+from telemetry import logging, tracing
 
 PATH = "/v1/feedback/batch"
 MEDIA_TYPES = (body.JSON, *splitting.NDJSON)
 # Other requests get their turn while a long batch is checked.
 _TURN_S = 0.004
 _BIG_BYTES = 256 * 1024
+_MAX_LINES = 20
+log = logging.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,16 @@ def _item(index: int, outcome: Outcome) -> dict[str, Any]:
 
 
 def _count(outcomes: Sequence[Outcome]) -> None:
+    lines = 0
     for outcome in outcomes:
         if isinstance(outcome, Accepted):
             TALLY.accepted(outcome.model)
-        else:
-            TALLY.refused(statuses.reason_of(outcome.failure))
+            continue
+        reason = statuses.reason_of(outcome.failure)
+        TALLY.refused(reason)
+        lines += 1
+        if lines <= _MAX_LINES:
+            log.info("feedback_refused", reason=reason, event_id=outcome.event_id)
 
 
 class _OnlyId(msgspec.Struct):

@@ -17,7 +17,7 @@ from ingest.entrypoints import statuses
 from ingest.entrypoints.intake import Intake
 from ingest.entrypoints.measures import TALLY
 from kafka_runtime import messaging
-from telemetry import tracing
+from telemetry import logging, tracing
 
 PATH = "/v1/feedback"
 THANKS = "Thank you. Your feedback was received and may improve the model."
@@ -27,6 +27,7 @@ _LENGTH = str(len(_BEFORE_ID) + 36 + len(_AFTER_ID)).encode()
 _HEADERS = ((b"content-type", b"application/json"), (b"content-length", _LENGTH))
 ACCEPTED_HEAD = b"HTTP/1.1 202 Accepted\r\n" + b"".join(name + b": " + value + b"\r\n" for name, value in _HEADERS)
 Head = dict[bytes, bytes]
+log = logging.get(__name__)
 
 
 class FeedbackRoute:
@@ -85,8 +86,9 @@ def accepted(event_id: str) -> bytes:
 
 def refusal(failure: statuses.Failure, event_id: str | None) -> Problem:
     """The answer to what is not accepted, counted."""
-    problem = statuses.problem_of(failure, event_id)
-    TALLY.refused(statuses.reason_of(failure))
+    problem, reason = statuses.problem_of(failure, event_id), statuses.reason_of(failure)
+    log.info("feedback_refused", reason=reason, status=problem.status, event_id=event_id)
+    TALLY.refused(reason)
     TALLY.answered(PATH, problem.status)
     return problem
 

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from flywheel_schemas.events import DatasetCommitted, ThresholdReached
 from flywheel_schemas.topics import DATASET_COMMITTED, THRESHOLD_REACHED
-from kafka_runtime import cloud_events
+from kafka_runtime import cloud_events, messaging
 from kafka_runtime.errors import BrokerUnavailable
 from kafka_runtime.publisher import Publisher
 from stream_processor.application.ports import Announcements
@@ -26,8 +26,11 @@ class KafkaAnnouncements(Announcements):
 
     @override
     def dataset_committed(self, events: Sequence[DatasetCommitted]) -> None:
+        with messaging.sending(DATASET_COMMITTED, batch=len(events)):
+            self._send(events, tracing.current_traceparent())
+
+    def _send(self, events: Sequence[DatasetCommitted], traceparent: str) -> None:
         failures: list[Any] = []
-        traceparent = tracing.current_traceparent() or None
 
         def delivered(error: Any, _: Any) -> None:
             if error is not None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from kafka_runtime import messaging
+from stream_processor.application import telling
 from stream_processor.application.deciding import Decider
 from stream_processor.application.flush import Decided, SourceRecord
 from stream_processor.application.partition import Partition
@@ -118,7 +120,7 @@ class Pipeline:
                     await self._settling
                 if all(partition.revoked for partition, _ in batch):
                     continue
-                self._settling = asyncio.create_task(self._settle(decided))
+                self._settling = asyncio.create_task(self._settle(batch, decided))
 
     def _batch(self) -> Batch:
         taken = self._gathered.take()
@@ -137,12 +139,18 @@ class Pipeline:
         gathered = self._gathered
         return self._policy.due(gathered.rows, gathered.size, time.monotonic() - gathered.since_s)
 
-    async def _settle(self, decided: Decided) -> None:
+    async def _settle(self, batch: Batch, decided: Decided) -> None:
+        causes = messaging.causes(record.headers for _, records in batch for record in records)
+        with messaging.processing_batch(self._topic, causes, decided.records):
+            await self._settle_here(batch, decided)
+
+    async def _settle_here(self, batch: Batch, decided: Decided) -> None:
         began = time.monotonic()
         try:
             await asyncio.to_thread(partial(self._settler.settle, decided))
         except Stopping:
             return
         await self._offsets().commit(self._topic, decided.next_offsets)
+        telling.tell(self._topic, batch, decided, time.monotonic() - began)
         self._stored |= {n: offset for n, offset in decided.next_offsets.items() if n in self._partitions}
         self._done(decided, time.monotonic() - began)

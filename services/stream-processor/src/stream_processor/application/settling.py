@@ -7,7 +7,9 @@ be repeated: tables drop what they hold, dead letters remember what was acknowle
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TypeVar
 
 from flywheel_schemas.events import DatasetCommitted
@@ -16,7 +18,7 @@ from kafka_runtime.errors import Retryable as KafkaRetryable
 from lake import Retryable as LakeRetryable
 from stream_processor.application.flush import Decided, ModelFlush, announcement
 from stream_processor.application.ports import Announcements, Appended, DeadLetters, Tables
-from telemetry import logging
+from telemetry import logging, tracing
 
 _LOG = logging.get(__name__)
 _Result = TypeVar("_Result")
@@ -72,7 +74,9 @@ class Settler:
 
     def settle(self, decided: Decided) -> None:
         """Returns when everything but the offsets is safe. Raises GaveUp, Stopping, or a lake or Kafka error."""
-        appended = list(self._pool.map(self._append, decided.flushes))
+        # A thread of the pool works in the context, and so in the trace, of whoever gave it its work.
+        contexts = [copy_context() for _ in decided.flushes]
+        appended = list(self._pool.map(Context.run, contexts, repeat(self._append), decided.flushes))
         if decided.dead_letters:
             self._patience.retry("dead letters", lambda: self._dead_letters.publish(decided.dead_letters))
         if self._announcements is not None:
@@ -90,4 +94,8 @@ class Settler:
             self._patience.retry("announcements", lambda: announcements.dataset_committed(events))
 
     def _append(self, flush: ModelFlush) -> Appended:
-        return self._patience.retry(f"append to {flush.model}", lambda: self._tables.append(flush))
+        attributes = {"flywheel.model": flush.model, "flywheel.rows": flush.rows.num_rows}
+        with tracing.span("append to lake", attributes=attributes) as span:
+            done = self._patience.retry(f"append to {flush.model}", lambda: self._tables.append(flush))
+            span.set_attribute("flywheel.dataset_version", done.version)
+        return done

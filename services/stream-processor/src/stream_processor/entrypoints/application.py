@@ -1,7 +1,9 @@
 """The Faust application: hosts the batch readers, and owns thresholds through an agent on dataset-committed."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +11,7 @@ import faust
 import msgspec
 
 from flywheel_schemas.topics import DATASET_COMMITTED, FEEDBACK_EVENTS
+from kafka_runtime import cloud_events, messaging
 from kafka_runtime.errors import Retryable as KafkaRetryable
 from kafka_runtime.partitioner import partition_for
 from lake import Retryable as LakeRetryable
@@ -29,14 +32,16 @@ class ThresholdLoop:
         self._partitions = partitions
         self._every_s = every_s
         self._owned: frozenset[int] = frozenset()
-        self._grown: set[str] = set()
+        self._grown: dict[str, deque[str]] = {}
         self._unannounced: set[str] = set()
         self._newly_owned = False
         self._wake = asyncio.Event()
 
-    def grew(self, model: str) -> None:
-        """The model's dataset has new rows."""
-        self._grown.add(model)
+    def grew(self, model: str, traceparent: str | None = None) -> None:
+        """The model's dataset has new rows, by the commit of that trace."""
+        causes = self._grown.setdefault(model, deque(maxlen=messaging.MAX_LINKS))
+        if traceparent:
+            causes.appendleft(traceparent)
         self._wake.set()
 
     def own(self, partitions: frozenset[int]) -> None:
@@ -52,22 +57,29 @@ class ThresholdLoop:
                 async with asyncio.timeout(self._every_s):
                     await self._wake.wait()
             except TimeoutError:
-                self._grown |= await self._owned_models()
+                self._look_at(await self._owned_models())
             self._wake.clear()
             if self._newly_owned:
                 await self._take_over()
-            grown, self._grown = self._grown, set()
-            for model in sorted(grown):
-                await self._evaluate(model)
+            grown, self._grown = self._grown, {}
+            for model, causes in sorted(grown.items()):
+                await self._evaluate(model, [*causes])
             # A busy dataset is announced many times a second; one look at it serves them all.
             await asyncio.sleep(0.2)
 
-    async def _evaluate(self, model: str) -> None:
+    def _look_at(self, models: set[str]) -> None:
+        for model in models:
+            self.grew(model)
+
+    async def _evaluate(self, model: str, causes: Sequence[str]) -> None:
+        """`causes` are the traces of the commits that made the dataset grow, the newest first."""
+        looking = messaging.processing_batch(DATASET_COMMITTED.name, causes, len(causes)) if causes else nullcontext()
         try:
-            if model in self._unannounced:
-                await asyncio.to_thread(self._owner.announce_again, model)
-                self._unannounced.discard(model)
-            await asyncio.to_thread(self._owner.evaluate, model, datetime.now(UTC))
+            with looking:
+                if model in self._unannounced:
+                    await asyncio.to_thread(self._owner.announce_again, model)
+                    self._unannounced.discard(model)
+                await asyncio.to_thread(self._owner.evaluate, model, datetime.now(UTC))
         except (LakeRetryable, KafkaRetryable) as exc:
             self._unannounced.add(model)
             _LOG.warning("threshold_not_evaluated", model=model, detail=str(exc))
@@ -75,7 +87,7 @@ class ThresholdLoop:
     async def _take_over(self) -> None:
         self._newly_owned = False
         self._unannounced = await self._owned_models()
-        self._grown |= self._unannounced
+        self._look_at(self._unannounced)
 
     async def _owned_models(self) -> set[str]:
         try:
@@ -114,7 +126,8 @@ def build(
     async def own_thresholds(stream: Any) -> None:
         async for event in stream.events():
             if event.key and is_about_feedback(event.value):
-                thresholds.grew(event.key.decode("utf-8", "replace"))
+                traceparent = cloud_events.traceparent(event.message.headers or ())
+                thresholds.grew(event.key.decode("utf-8", "replace"), traceparent)
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator] # Faust has no types
     async def assigned(_: Any, assigned: Any, **__: Any) -> None:
