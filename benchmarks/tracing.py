@@ -1,0 +1,141 @@
+"""bench.tracing.*: what tracing costs ingest, inference and the processor, on and off, in one run.
+
+On means recorded and sent to a collector that throws everything away. Off is compared with nothing else than what is
+done per request, since the same code without it does not exist.
+"""
+
+import json
+import os
+import statistics
+import tempfile
+import timeit
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from benchmarks import inference, ingest
+from benchmarks.load import Load, measure
+from benchmarks.results import Row
+from flywheel_schemas.spec import parse_spec
+from kafka_runtime import messaging
+from stream_processor.adapters.formats import FeedbackFormat
+from stream_processor.domain.routing import ModelRules
+from telemetry import tracing
+
+_ROUNDS, _SECONDS, _WARM_UP_S = 5, 3.0, 5.0
+_FLUSH = 50_000
+
+
+def run(env: Mapping[str, str]) -> list[Row]:
+    """Three rows, in about two minutes."""
+    full = {**os.environ, **env, "FEEDBACK_TOKEN_KEY": env.get("FEEDBACK_TOKEN_KEY", "benchmark-benchmark")}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        on = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.enter_context(_sink())}
+        return [_ingest(full, on, folder), _predict(full, on, folder), _processor()]
+
+
+def _ingest(env: Mapping[str, str], on: Mapping[str, str], folder: Path) -> Row:
+    (folder / "specs").mkdir()
+    (folder / "specs" / "bench.yaml").write_text(ingest._SPEC)
+    quiet = {**env, "MODEL_SPECS_DIR": str(folder / "specs"), "LOG_LEVEL": "WARNING", "API_KEYS_FILE": ""}
+    bodies = [json.dumps(event, separators=(",", ":")) for event in ingest._events(500)]
+    with ingest._serving("ingest", quiet) as off_url, ingest._serving("ingest", {**quiet, **on}) as on_url:
+        rates = _rates(f"{off_url}/v1/feedback", f"{on_url}/v1/feedback", bodies)
+    return _row("ingest", rates, _microseconds(lambda: (tracing.is_recording(), tracing.continue_trace(None))))
+
+
+def _predict(env: Mapping[str, str], on: Mapping[str, str], folder: Path) -> Row:
+    versions = inference._register(dict(env), [inference._train(1)] * 2)
+    with (
+        inference._inference(dict(env), folder / "off") as (off_url, _),
+        inference._inference({**env, **on}, folder / "on") as (on_url, _),
+    ):
+        versions.announce(versions.pair[0])
+        for url in (off_url, on_url):
+            inference._until(lambda url=url: inference._champion(url) == versions.pair[0].version)
+        path = f"/v1/models/{inference._NAME}/predict"
+        rates = _rates(off_url + path, on_url + path, list(inference._our_bodies(1)))
+    done = _microseconds(lambda: (tracing.is_recording(), tracing.is_recording(), tracing.continue_trace(None)))
+    return _row("predict", rates, done)
+
+
+def _rates(off: str, on: str, bodies: list[str]) -> tuple[float, float, int]:
+    """Requests a second off and on, measured in turns, and how many they were."""
+    for url in (off, on):
+        measure(Load(url, bodies, seconds=_WARM_UP_S))
+    found = [(measure(Load(off, bodies, seconds=_SECONDS)), measure(Load(on, bodies, seconds=_SECONDS)))
+             for _ in range(_ROUNDS)]  # fmt: skip
+    off_rate, on_rate = (statistics.median(pair[side].per_second for pair in found) for side in (0, 1))
+    return off_rate, on_rate, sum(each.requests for pair in found for each in pair)
+
+
+def _row(name: str, rates: tuple[float, float, int], off_us: float) -> Row:
+    off, on, requests = rates
+    return Row(
+        f"bench.tracing.{name}",
+        value=round(on),
+        unit="requests/s",
+        reference=round(off),
+        ratio=round(on / off, 3),
+        n=requests,
+        note=f"on against off; off, ids take {off_us:.2f} us, {off_us * off / 1e4:.1f} % of a request",
+    )
+
+
+def _processor() -> Row:
+    rules = {"bench": ModelRules.of(parse_spec(ingest._SPEC))}
+    events = [json.dumps({**each, "received_at": each["occurred_at"]}).encode() for each in ingest._events(_FLUSH)]
+    headers = [[("ce_id", b"x"), ("traceparent", f"00-{n + 1:032x}-{n + 1:016x}-01".encode())] for n in range(_FLUSH)]
+    decode = FeedbackFormat(rules, None).decode
+    decoding_s = min(timeit.repeat(lambda: decode(events), number=1, repeat=3))
+
+    def flush() -> None:
+        with messaging.processing_batch("feedback-events", messaging.causes(headers), _FLUSH):
+            pass
+
+    off_us = _microseconds(flush)
+    tracing.record_to("bench", InMemorySpanExporter())
+    try:
+        on_us = _microseconds(flush)
+    finally:
+        tracing.shutdown()
+    return Row(
+        "bench.tracing.processor",
+        value=round(on_us / 1e3, 3),
+        unit="ms",
+        reference=round(decoding_s * 1e3, 1),
+        ratio=round(on_us / 1e6 / decoding_s, 5),
+        n=_FLUSH,
+        note=f"a flush's span with its links, against decoding the {_FLUSH:,} events of it; off {off_us:.0f} us",
+    )
+
+
+def _microseconds(work: Callable[[], object]) -> float:
+    return min(timeit.repeat(work, number=1000, repeat=5)) * 1e3
+
+
+@contextmanager
+def _sink() -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
