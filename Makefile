@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done)
 
-.PHONY: help setup up down status scale demo test chaos bench study lint fmt schemas web protocol k8s k8s-apply-test
+.PHONY: help setup up down status scale demo test chaos bench study lint fmt schemas web protocol k8s k8s-apply-test observability
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-up: setup ## Start Kafka, S3, MLflow and every service; print the addresses
-	@$(PY) -m flywheel_local up
+up: setup ## Start Kafka, S3, MLflow and every service; print the addresses (OBSERVABILITY=1 for Prometheus too)
+	@$(PY) -m flywheel_local up $(if $(OBSERVABILITY),--observability)
 
 down: $(INSTALLED) ## Stop all of it; what it stored stays
 	@$(PY) -m flywheel_local down
@@ -42,6 +42,7 @@ demo: setup ## The whole loop on real flights, with a report (MONTHS=3 for less,
 
 test: setup web/node_modules/.installed ## Every test, on real servers (ARGS="-k name" for some)
 	@$(PY) -m tests.chromium
+	@$(PY) -m tests.prometheus
 	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: setup ## Kill processes under load for longer than `make test` does, then account for every event
@@ -79,6 +80,9 @@ web: web/node_modules/.installed ## Build what browsers load (committed; only ne
 web/node_modules/.installed: web/package-lock.json
 	@if command -v npm >/dev/null; then cd web && npm ci --silent --ignore-scripts && touch node_modules/.installed; \
 		else echo "Node 20 or newer is not installed: what browsers load stays as it was built, and its sources are not tested."; fi
+
+observability: $(INSTALLED) ## Write rules and dashboards anew from deploy/observability
+	@$(PY) -m deploy.observability
 
 PROTOCOL := inference/entrypoints/open_inference/open_inference_grpc.proto
 protocol: $(INSTALLED) ## Write the gRPC messages anew from the Open Inference Protocol's definition

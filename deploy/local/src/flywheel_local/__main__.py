@@ -27,10 +27,14 @@ def fetch() -> None:
 
 
 @app.command()
-def up() -> None:
+def up(
+    observability: Annotated[bool, typer.Option(help="Prometheus too, with the rules, where it is installed.")] = False,
+) -> None:
     """Starts what does not run yet, waits until all of it is ready, and prints every address."""
     stack = _stack()
     stack.start()
+    if observability:
+        stack.start_prometheus()
     _print_addresses(stack)
     _console.print(f"For a shell: set -a; . {_shown(stack.home / 'env')}; set +a. Stop it with `make down`.")
 

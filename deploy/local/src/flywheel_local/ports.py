@@ -27,6 +27,7 @@ class Ports:
     kafka_port: int = 9092
     s3_port: int = 8333
     mlflow_port: int = 5000
+    prometheus_port: int = 9090
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Ports":

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from flywheel_local import env_file, kafka
+from flywheel_local import env_file, kafka, prometheus
 from flywheel_local.configuration import Configuration, inherited
 from flywheel_local.errors import SettingsDiffer, StackError
 from flywheel_local.launcher import Launcher
 from flywheel_local.ports import Ports, free_ports
 from flywheel_local.processes import MARK, Processes, end
+from flywheel_local.prometheus import Prometheus
 from flywheel_local.server import Server
 from flywheel_local.servers import SERVER_NAMES, servers
 from flywheel_local.service import Service, all_services
@@ -73,6 +74,16 @@ class Stack:
         wanted = [service for service in self.services() if names is None or service.name in set(names)]
         self._launcher().bring_up([*wanted, *(copy for service in wanted for copy in self._copies(service))])
 
+    def start_prometheus(self, scrape_every: str = "15s") -> str | None:
+        """Prometheus beside the services, with the rules; its address. None, and a line, where it is not installed."""
+        if prometheus.executable() is None:
+            self._say(f"prometheus: {prometheus.HOW}")
+            return None
+        server = Prometheus(self.home, self._configuration.ports.prometheus_port, scrape_every)
+        self._show_services()
+        self._launcher().bring_up([server])
+        return server.url
+
     def stop(self) -> None:
         """Ends everything that carries this stack's mark, services first; works on half a stack and on none."""
         self._stop_together([name for name in self.names() if name not in SERVER_NAMES])
@@ -124,6 +135,8 @@ class Stack:
         surplus = [copy for copy in self._copies(services[name]) if int(copy.name.rpartition("-")[2]) > count]
         self._stop_together([copy.name for copy in surplus])
         self._launcher().bring_up([self._copy(services[name], number) for number in range(2, count + 1)])
+        if self.pid(prometheus.NAME):
+            self._show_services()
 
     def addresses(self) -> list[tuple[str, str, int | None]]:
         """Name, address and process id of everything that was started; for what was given, no id."""
@@ -131,7 +144,17 @@ class Stack:
         urls = {"kafka": env["KAFKA_BOOTSTRAP_SERVERS"], "s3": env["S3_ENDPOINT_URL"]}
         urls |= {"mlflow": env["MLFLOW_TRACKING_URI"]} | {service.name: service.url for service in self.services()}
         urls |= {copy.name: copy.url for service in self.services() for copy in self._copies(service)}
+        if prometheus.NAME in self.names():
+            urls[prometheus.NAME] = Prometheus(self.home, self._configuration.ports.prometheus_port).url
         return [(name, url, self.pid(name)) for name, url in urls.items()]
+
+    def _show_services(self) -> None:
+        """Tell Prometheus what there is to scrape."""
+        found = [(service.name, service.url) for service in self.services()]
+        found += [(service.name, copy.url) for service in self.services() for copy in self._copies(service)]
+        Prometheus(self.home, self._configuration.ports.prometheus_port).watch(
+            (name, url.removeprefix("http://")) for name, url in found
+        )
 
     def _servers(self) -> list[Server]:
         return servers(self._configuration, kafka.default_jars(), self._say)

@@ -1,0 +1,1 @@
+"""Rules, alerts and dashboards as code; `python -m deploy.observability` writes what Prometheus and Grafana read."""
