@@ -23,7 +23,7 @@ from inference.adapters.copies import DiskCopies
 from inference.adapters.courier import Courier
 from inference.adapters.health_events import KafkaHealthLog
 from inference.adapters.known_specs import KnownSpecs
-from inference.adapters.measure import REFUSED_REQUESTS, Measures
+from inference.adapters.measure import MODEL_BYTES, REFUSED_REQUESTS, Measures
 from inference.adapters.spool import Spool
 from inference.adapters.trial import TrialRun
 from inference.adapters.updates import Updates
@@ -189,6 +189,8 @@ def _background(
     reporter = Reporter(catalogue, KafkaHealthLog(health), replica)
     world = World(champions, copies, trial, measures, token_keys)
     shelf = Shelf(own.memory_bytes, catalogue.serving_bytes)
+    MODEL_BYTES.labels("serving").set_function(catalogue.serving_bytes)
+    MODEL_BYTES.labels("kept").set_function(lambda: shelf.bytes)
     keeper = Keeper(catalogue, world, shelf, on_trip=reporter.wake)
     specs = KnownSpecs(Lake(settings.lake), own.specs_dir)
     asker = Asker(champions, specs, catalogue, keeper.hear, every_s=own.registry_poll_s)

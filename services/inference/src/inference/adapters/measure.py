@@ -18,6 +18,9 @@ REFUSED = metrics.counter("flywheel_inference_refused_total", "Versions refused 
 PUBLISHED = metrics.counter("flywheel_inference_published_total", "Predictions that Kafka has acknowledged.")
 DROPPED = metrics.counter("flywheel_inference_dropped_total", "Predictions that never reach Kafka.", ("reason",))
 SPOOLED = metrics.counter("flywheel_inference_spooled_total", "Predictions written to the spool.")
+MODEL_BYTES = metrics.gauge(
+    "flywheel_inference_model_bytes", "Loaded versions; role is serving, or kept for a rollback.", ("role",)
+)
 SPOOL_BYTES = metrics.gauge("flywheel_inference_spool_bytes", "Size of the spool on disk.")
 REFUSED_REQUESTS = metrics.counter("flywheel_inference_overload_total", "Requests turned away beyond capacity.")
 
