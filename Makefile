@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done)
 
-.PHONY: help setup up down status scale demo test chaos bench study lint fmt schemas web protocol k8s k8s-apply-test observability
+.PHONY: help setup up down status scale demo test chaos bench pictures study lint fmt schemas web protocol k8s k8s-apply-test observability
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ chaos: setup ## Kill processes under load for longer than `make test` does, then
 
 bench: setup ## How fast each part is, beside what it is measured against
 	@$(PY) -m benchmarks $(ARGS)
+
+pictures: setup ## Take docs/images/console anew: every page of the console, on a stack of its own (some minutes)
+	@$(PY) -m tests.pictures
 
 study: setup ## What learning from feedback is worth, on a year of flights (about 25 minutes; ARGS="poison --seeds 1" for less)
 	@$(PY) -m study $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m tests.pictures` takes docs/images/console: every page, on a stack of its own that has lived a little.
+"""`make pictures` takes docs/images/console: every page, on a stack of its own that has lived a little.
 
 The story is the tutorial's: its commands are run as they stand. Takes some minutes.
 """
@@ -6,12 +6,11 @@ The story is the tutorial's: its commands are run as they stand. Takes some minu
 import io
 import json
 import os
-import re
-import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -25,13 +24,11 @@ from flywheel_local.stack import Stack
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
-from tests import chromium
+from tests import chromium, story
 from tests.waiting import until
 
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "docs/images/console"
-BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), re.M | re.S)
-MODEL, WIDTHS, TALLEST, COLOURS = "tickets", (390, 768, 1440), 2000, 96
+FOLDER = story.ROOT / "docs/images/console"
+MODEL, WIDTHS, TALLEST, COLOURS = story.MODEL, (390, 768, 1440), 2000, 64
 PAGES = {
     "overview": "/",
     "models": "/models",
@@ -57,7 +54,8 @@ def main() -> None:
         stack = Stack(Path(home), ready_timeout_s=600)
         stack.stop_with_parent()
         try:
-            stack.start()
+            with timed("1, up"):
+                stack.start()
             with sync_playwright() as playwright:
                 path = chromium.executable()
                 browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
@@ -68,44 +66,48 @@ def main() -> None:
 
 def take_all(browser: Browser, env: Mapping[str, str], home: Path) -> None:
     """Tells the story and takes every picture of it."""
-    shell = {**os.environ, **env, "FLYWHEEL_HOME": str(home)}
-    for block in BLOCKS:
-        subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=ROOT, env=shell, check=True, capture_output=True)
-    page = browser.new_page(reduced_motion="reduce")
-    console = env["CONSOLE_URL"]
-    event_id = teach(page, console, env)
+    shell, console = {**os.environ, "FLYWHEEL_HOME": str(home)}, env["CONSOLE_URL"]
+    page, other = (browser.new_context(reduced_motion="reduce").new_page() for _ in range(2))
+    for each in (page, other):
+        each.set_default_timeout(60_000)
+    with timed("2 to 4, the model"):
+        for block in story.BEFORE:
+            story.run(block, shell)
+    with timed("5, ask"):
+        story.ask(page, console)
+    page.get_by_text("No, it was wrong").click()
+    shoot_all(page, "try")
+    with timed("6, correct"):
+        story.correct(page)
+    with timed("7, others"):
+        for block in story.OTHERS:
+            story.run(block, shell)
+    with timed("8, retrain"):
+        story.retrain(other, console)
+    with timed("9, taught"):
+        story.taught(page)
+    shoot_all(page, "taught")
+    event_id = str(page.locator("#fate [sse-connect]").get_attribute("sse-connect")).rpartition("/")[2]
     live(env)
     for name, path in {**PAGES, "event": f"/feedback/{event_id}"}.items():
-        page.goto(console + path)
-        page.wait_for_timeout(2_500)  # the stream has brought the page up to date
-        for width in WIDTHS:
-            shoot(page, name, width, "light")
-        shoot(page, name, WIDTHS[-1], "dark")
+        other.goto(console + path)
+        other.wait_for_timeout(2_500)  # the stream has brought the page up to date
+        shoot_all(other, name)
 
 
-def teach(page: Page, console: str, env: Mapping[str, str]) -> str:
-    """What the tutorial does in the console, with its pictures; the event that it leads to."""
-    page.goto(f"{console}/try?model={MODEL}")
-    page.get_by_label("words").fill("30")
-    page.get_by_role("button", name="Ask").click()
-    page.get_by_text("No, it was wrong").click()
-    page.get_by_role("group", name="What would have been right?").locator("label").first.click()
-    page.wait_for_timeout(300)
+@contextmanager
+def timed(step: str) -> Iterator[None]:
+    """Prints how long a step of the tutorial took."""
+    began = time.monotonic()
+    yield
+    print(f"step {step}: {time.monotonic() - began:.1f} s", flush=True)  # noqa: T201 - for whoever runs it
+
+
+def shoot_all(page: Page, name: str) -> None:
+    """The page at each width, and in dark."""
     for width in WIDTHS:
-        shoot(page, "try", width, "light")
-    shoot(page, "try", WIDTHS[-1], "dark")
-    page.get_by_role("button", name="Send feedback").click()
-    page.locator("#fate .done", has_text="In the dataset").wait_for(timeout=60_000)
-    href = page.context.new_page()
-    href.goto(f"{console}/feedback")
-    event_id = href.locator("td.id a").first.inner_text()
-    href.close()
-    asked = {"reason": "corrections of the day"}
-    httpx.post(f"{env['TRAINER_URL']}/v1/models/{MODEL}/retrain", json=asked, timeout=60).raise_for_status()
-    page.get_by_text("Your feedback taught version").wait_for(timeout=180_000)
-    for width in WIDTHS:
-        shoot(page, "taught", width, "light")
-    return event_id
+        shoot(page, name, width, "light")
+    shoot(page, name, WIDTHS[-1], "dark")
 
 
 def live(env: Mapping[str, str]) -> None:

@@ -1,30 +1,29 @@
-"""The tutorial's commands, run as they stand."""
+"""The tutorial, done as it stands: its commands in a shell, its clicks in Chromium."""
 
 import re
-import subprocess
-from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 
-ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), re.M | re.S)
+from tests import story
 
 
 @pytest.mark.timeout(600)  # it starts a stack and trains twice, perhaps on a machine that does much else
-def test_the_tutorial_takes_a_csv_to_a_served_learning_model(running_stack):
-    said = ""
-    for block in BLOCKS:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", block],
-            cwd=ROOT,
-            env=running_stack.command_env,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        said += done.stdout
-        if done.returncode:
-            pytest.fail(f"the tutorial's command failed:\n{block}\n{done.stdout}\n{done.stderr}")
+def test_a_stranger_teaches_a_model_and_sees_the_version_that_learned(running_stack: Any, page: Page) -> None:
+    env, console = running_stack.command_env, running_stack.stack.env["CONSOLE_URL"]
+    for block in story.BEFORE:
+        story.run(block, env)
+    story.ask(page, console)
+    story.correct(page)
+    for block in story.OTHERS:
+        story.run(block, env)
+    other = page.context.new_page()
+    story.retrain(other, console)
+    story.taught(page)
+    other.goto(f"{console}/models/{story.MODEL}?versions.q=champion")
+    expect(other.get_by_role("region", name="What serves")).to_contain_text(re.compile("2.*champion", re.S))
+
+    said = "".join(story.run(block, env) for block in story.AFTER)
     for word in ("feedback_token", "stored", "champion"):
         assert word in said

@@ -184,7 +184,10 @@ class World:
     def recent_feedback(self) -> Sequence[Recorded]:
         if self.kafka_away:
             raise Away("Kafka does not answer")
-        event = b'{"event_id": "e1", "model": "tickets", "kind": "correction", "comment": "<script>alert(1)</script>"}'
+        event = (
+            b'{"event_id": "e1", "model": "tickets", "kind": "<script>alert(1)</script>", "received_at": 5,'
+            b' "occurred_at": "<script>alert(1)</script>", "comment": "<script>alert(1)</script>"}'
+        )
         return [Recorded("feedback-events", 0, 1, "e1", event, datetime(2026, 11, 24, tzinfo=UTC), {})]
 
     def dead_letters(self) -> Sequence[Recorded]:

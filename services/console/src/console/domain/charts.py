@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 960, 220
-_LEFT, _BOTTOM, _TOP, _RIGHT = 96, 30, 14, 14
+_LEFT, _BOTTOM, _TOP, _RIGHT = 96, 30, 24, 14
 _LABEL_EVERY = 44.0
 Point = tuple[float, float]
 
@@ -50,6 +50,11 @@ class Mark:
     title: str
     kind: str
 
+    @property
+    def is_left(self) -> bool:
+        """Whether there is room for words on its right."""
+        return self.x <= WIDTH / 2
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
@@ -70,6 +75,8 @@ def mark_chart(title: str, measured: Sequence[Measured], x_ends: tuple[str, str]
     values = [v for each in measured for v in (each.value, each.low, each.high) if v is not None]
     room = (max(values) - min(values)) * 0.15 or 0.05
     low, high = min(values) - room, max(values) + room
+    if min(values) >= 0.0 and max(values) <= 1.0:  # a share: the axis ends where shares do
+        low, high = max(low, 0.0), min(high, 1.0)
     xs = [each.x for each in measured]
     x_of, y_of = _scale(min(xs), max(xs), _LEFT + 30, WIDTH - _RIGHT - 30), _scale(low, high, HEIGHT - _BOTTOM, _TOP)
     marks, last = [], float("-inf")

@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode
 
 Cell = str | int | float | bool | datetime | None
-Kind = Literal["text", "long", "number", "time", "state", "id"]
+Kind = Literal["text", "long", "number", "time", "state", "id", "day"]
 _SHOWN = 50
 _FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -44,6 +44,7 @@ class Table:
     at: str = ""
     total: int = 0
     whole: bool = False
+    at_first: int = _SHOWN
 
     def arranged(self, path: str, query: Mapping[str, str]) -> "Table":
         """As `query` asks: `<name>.sort`, `<name>.desc`, `<name>.q`, `<name>.all`; unknown columns are passed over."""
@@ -61,7 +62,7 @@ class Table:
 
     def shown(self) -> Sequence[Mapping[str, Cell]]:
         """The first rows, or all where the address says so."""
-        return self.rows if self.whole else self.rows[:_SHOWN]
+        return self.rows if self.whole else self.rows[: self.at_first]
 
     def whole_address(self) -> str:
         """The address at which every row is shown."""

@@ -33,13 +33,13 @@ def versions_table(versions: Sequence[Mapping[str, Any]], name: str) -> Table:
         }
         for each in versions
     ]
-    return Table("versions", "Versions", columns, rows, _NOTHING_STORED)
+    return Table("versions", "Versions", columns, rows, _NOTHING_STORED, at_first=10)
 
 
 def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """A dataset's rows, counted."""
     columns = [
-        Column("event_date", "Day (UTC)"),
+        Column("event_date", "Day (UTC)", "day"),
         Column("source", "Source"),
         Column("kind", "Kind"),
         Column("label", "Label"),
@@ -52,7 +52,7 @@ def summary_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 def changes_table(diff: Mapping[str, Any]) -> Table:
     """What leads from one version of a dataset to another, by day, source, model version and label."""
     columns = [
-        Column("day", "Day (UTC)"),
+        Column("day", "Day (UTC)", "day"),
         Column("source", "Source"),
         Column("model_version", "Answered by version", "number"),
         Column("label", "Label"),

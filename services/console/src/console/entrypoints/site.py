@@ -157,9 +157,18 @@ def _state_class(value: str) -> str:
     return name if re.fullmatch("[a-z-]{1,30}", name) else ""
 
 
-def _moment(value: datetime | str | None) -> Markup:
-    """A time that the browser shows in its own zone; in UTC without script."""
+def _moment(value: object) -> Markup:
+    """A time that the browser shows in its own zone; in UTC without script. What is no time is shown as it is."""
     if not value:
         return Markup("&ndash;")
-    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    at = value if isinstance(value, datetime) else _parsed(str(value))
+    if at is None:
+        return Markup("<bdi>{}</bdi>").format(value)
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
+def _parsed(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
