@@ -1,5 +1,7 @@
 """The trainer against a real broker, lake and registry: from a trigger to a version, exactly once."""
 
+import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from flywheel_schemas.events import ModelAction
 from registry import UnknownVersion, VersionState
 from registry.runs import Outcome
+from trainer.adapters.models import TRAINING_FILE
 from trainer.domain.errors import NotAllowed
 from trainer.settings import Settings
 
@@ -152,6 +155,28 @@ def test_a_version_comes_out_byte_for_byte_when_it_is_trained_again(lab: Lab) ->
     for version in ("1", "2"):
         found = lab.trainer.reproduce(lab.model, version)
         assert found.identical, found.differences
+
+
+def test_a_version_that_comes_out_otherwise_says_what_differs(lab: Lab) -> None:
+    lab.world.base()
+    lab.add()
+    champion = lab.registry.champion(lab.model)
+    assert champion is not None
+    key = f"{lab.model}/_flywheel/training_sets/{champion.training_set_hash}.parquet"
+    rows = pl.read_parquet(lab.world.lake.objects.get(key))
+    content = BytesIO()
+    rows.with_columns(pl.col("label").reverse()).write_parquet(content)
+    lab.world.lake.objects.put(key, content.getvalue())
+    folder = champion.artifact_uri
+    record = json.loads(lab.registry.artifacts.get(folder, TRAINING_FILE))
+    record["libraries"]["lightgbm"] = "4.0.0"
+    record["parameters"]["num_leaves"] = 4
+    lab.registry.artifacts.put_all(folder, {TRAINING_FILE: json.dumps(record).encode()})
+    found = lab.trainer.reproduce(lab.model, "1")
+    assert not found.identical
+    assert {said.partition(":")[0] for said in found.differences} >= {"data", "parameter", "library", "model"}
+    assert "parameter: num_leaves 4 now, 15 when it was registered" in found.differences
+    assert any(said.endswith("4.0.0 when it was registered") for said in found.differences)
 
 
 def test_what_mlflow_loads_answers_like_the_registered_text(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

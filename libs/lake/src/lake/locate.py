@@ -1,6 +1,7 @@
 """Where one event ended up."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -10,6 +11,8 @@ from lake import versions
 from lake.erasures import ERASED
 from lake.lake import Lake
 from lake.lookup import TableLookup
+
+_BESIDE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Events:
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._lookup = cache(self._opened)
+        self._beside = ThreadPoolExecutor(_BESIDE, thread_name_prefix="tombstones")
 
     def find(self, event_id: str, models: Iterable[str]) -> EventLocation | None:
         """The event in the dataset or the quarantine of one of `models`, or None."""
@@ -43,11 +47,13 @@ class Events:
         return None
 
     def _in_feedback(self, model: str, event_id: str) -> EventLocation | None:
+        # Asked for while the row is looked for: both are round trips to the store.
+        tombstones = self._beside.submit(self._lake.erasures.tombstones)
         row = self._lookup(model, "feedback").find(event_id)
         if row is None:
             return None
         version = row.pop("dataset_version")
-        if self._lake.erasures.tombstones().covering(row.pop("user_hash"), row["received_at"]):
+        if tombstones.result().covering(row.pop("user_hash"), row["received_at"]):
             row |= {"reason": ERASED, "model_version": None, "prediction_id": None}
             return EventLocation(event_id=event_id, model=model, status="erased", dataset_version=None, **row)
         if version is None:

@@ -6,6 +6,7 @@ of the last minute or so) are read once, when first seen, and kept until an inde
 
 import threading
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -16,6 +17,7 @@ from lake import read
 from lake.errors import translated
 from lake.event_index import EventIndex, Manifest, names
 from lake.lake import Lake
+from lake.parquet_groups import ParquetGroups
 from lake.schema import Kind
 from lake.sorted_ids import SortedIds
 
@@ -33,6 +35,8 @@ class TableLookup:
         self._table = lake.table(model, kind)
         self._index = EventIndex(lake, model, kind)
         self._runs = SortedIds(lake)
+        self._files = ParquetGroups(lake)
+        self._folder = f"{model}/{kind}"
         self._columns = ("event_id", "kafka_partition", "kafka_offset", *columns)
         self._lock = threading.Lock()
         self._opened: DeltaTable | None = None
@@ -40,6 +44,7 @@ class TableLookup:
         self._seen = -1
         self._manifest = Manifest()
         self._recent = _Recent()
+        self._actions: pa.Table | None = None
 
     def find(self, event_id: str) -> dict[str, Any] | None:
         """The event's `columns`, kafka_partition, kafka_offset and dataset_version (None: the log forgot), or None.
@@ -50,6 +55,7 @@ class TableLookup:
             return None
         with self._lock:
             opened, recent, manifest = self._followed()
+            actions = self._actions
         if recent.rows is None:
             found = self._row(opened, recent.uris, pl.col("event_id") == event_id)
         else:
@@ -58,19 +64,26 @@ class TableLookup:
         if found is not None:
             version = recent.versions.get(found.pop(_PATH).rpartition("/")[2])
             return {name: found[name] for name in found if name != "event_id"} | {"dataset_version": version}
-        return self._indexed(opened, manifest, event_id)
+        return self._indexed(actions, manifest, event_id)
 
-    def _indexed(self, opened: DeltaTable, manifest: Manifest, event_id: str) -> dict[str, Any] | None:
+    def _indexed(self, actions: pa.Table, manifest: Manifest, event_id: str) -> dict[str, Any] | None:
         for key, _ in manifest.runs:
             if (entry := self._runs.find(key, event_id)) is None:
                 continue
-            uris = _may_hold(opened, entry)
-            at = (pl.col("kafka_partition") == entry["kafka_partition"]) & (
-                pl.col("kafka_offset") == entry["kafka_offset"]
-            )
-            if found := self._row(opened, uris, at & (pl.col("event_id") == event_id)):
-                del found["event_id"], found[_PATH]
-                return found | {"dataset_version": entry["dataset_version"]}
+            for path in _may_hold(actions, entry):
+                if found := self._indexed_row(path, entry["kafka_offset"], event_id):
+                    return found | {"dataset_version": entry["dataset_version"]}
+        return None
+
+    def _indexed_row(self, path: str, offset: int, event_id: str) -> dict[str, Any] | None:
+        """The event in one file of the table, where it has this offset."""
+        with translated(f"{self._table.uri}/{path}"):
+            opened = self._files.open(f"{self._folder}/{path}", "kafka_offset")
+            for group in opened.groups("kafka_offset", offset):
+                rows = opened.read(group, self._columns)
+                same = pc.and_(pc.equal(rows["kafka_offset"], offset), pc.equal(rows["event_id"], event_id))
+                if found := rows.filter(same).to_pylist():
+                    return {name: found[0].get(name) for name in self._columns if name != "event_id"}
         return None
 
     def _row(self, opened: DeltaTable, uris: list[str], condition: pl.Expr) -> dict[str, Any] | None:
@@ -90,11 +103,12 @@ class TableLookup:
             with translated(self._table.uri):
                 opened.update_incremental()
         if int(opened.version()) != self._seen:
-            self._recent = self._uncovered(opened)
+            self._actions = pa.table(opened.get_add_actions(flatten=True))
+            self._recent = self._uncovered(opened, self._actions)
             self._seen = int(opened.version())
         return opened, self._recent, self._manifest
 
-    def _uncovered(self, opened: DeltaTable) -> "_Recent":
+    def _uncovered(self, opened: DeltaTable, actions: pa.Table) -> "_Recent":
         files = names(opened)
         if files.keys() - self._manifest.covered - self._recent.names:
             self._manifest = self._index.manifest()
@@ -102,7 +116,7 @@ class TableLookup:
         since = range(max(self._seen, self._manifest.version) + 1, int(opened.version()) + 1)
         versions = self._recent.versions | self._index.first_held(since)
         versions = {name: version for name, version in versions.items() if name in fresh}
-        if _row_count(opened, fresh) > _REMEMBERED_ROWS:
+        if _row_count(actions, fresh) > _REMEMBERED_ROWS:
             return _Recent(frozenset(fresh), versions, None, sorted(fresh.values()))
         return _Recent(frozenset(fresh), versions, self._remembered(opened, fresh), [])
 
@@ -133,9 +147,8 @@ class _Recent:
         self.uris = uris or []
 
 
-def _may_hold(opened: DeltaTable, entry: dict[str, Any]) -> list[str]:
-    """Addresses of the files whose day, partitions and offsets span the entry's."""
-    actions = pa.table(opened.get_add_actions(flatten=True))
+def _may_hold(actions: pa.Table, entry: dict[str, Any]) -> list[str]:
+    """Paths of the files whose day, partitions and offsets span the entry's."""
     chosen = pc.equal(actions.column("partition.event_date"), pa.scalar(entry["event_date"]))
     for name in ("kafka_partition", "kafka_offset"):
         value = entry[name]
@@ -144,12 +157,9 @@ def _may_hold(opened: DeltaTable, entry: dict[str, Any]) -> list[str]:
         )
         # A file without statistics may hold anything.
         chosen = pc.and_(chosen, pc.fill_null(spans, fill_value=True))
-    uris = names(opened)
-    paths = actions.filter(chosen).column("path").to_pylist()
-    return [uris[path.rpartition("/")[2]] for path in paths]
+    return [unquote(path) for path in actions.filter(chosen).column("path").to_pylist()]
 
 
-def _row_count(opened: DeltaTable, fresh: dict[str, str]) -> int:
-    actions = pa.table(opened.get_add_actions(flatten=True))
+def _row_count(actions: pa.Table, fresh: dict[str, str]) -> int:
     counts = zip(actions.column("path").to_pylist(), actions.column("num_records").to_pylist(), strict=True)
-    return sum(rows or 0 for path, rows in counts if path.rpartition("/")[2] in fresh)
+    return sum(rows or 0 for path, rows in counts if unquote(path.rpartition("/")[2]) in fresh)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel_schemas.spec import ModelSpec
 from registry import ModelVersion
 from trainer.application import fitting
 from trainer.application.fitting import Start
@@ -47,12 +46,14 @@ class Reproduce:
         start = self._start(model, said.get("continues"))
         again = fitting.fit(self._learner, spec, TrainingSet(rows, {}), dict(said["parameters"]), start=start)
         same = again.served.text == text
-        found = () if same else self._differences(spec, registered, said, rows_hash=training_set_hash(rows, spec))
-        if not same and again.served.rounds != said["rounds"]:
-            found = (*found, f"rounds: {again.served.rounds} now, {said['rounds']} when it was registered")
+        found: list[str] = []
         if not same:
-            found = (*found, _first_difference(text, again.served.text))
-        return Reproduction(identical=same, differences=found, rows=rows.height, rounds=again.served.rounds)
+            found += _data(registered, training_set_hash(rows, spec))
+            found += _changed("parameter", _parameters(again.served.text), _parameters(text))
+            found += _changed("library", self._libraries, said["libraries"])
+            found += _changed("rounds", {"": again.served.rounds}, {"": said["rounds"]})
+            found.append(_first_difference(text, again.served.text))
+        return Reproduction(identical=same, differences=tuple(found), rows=rows.height, rounds=again.served.rounds)
 
     def _start(self, model: str, version: str | None) -> Start | None:
         """The version that it went on from, as it was registered."""
@@ -60,20 +61,29 @@ class Reproduce:
             return None
         return Start(version, self._models.load(self._registry.version(model, version))[1])
 
-    def _differences(
-        self, spec: ModelSpec, registered: ModelVersion, said: Mapping[str, Any], rows_hash: str
-    ) -> tuple[str, ...]:
-        found = []
-        if rows_hash != registered.training_set_hash:
-            found.append(
-                f"data: the rows kept for {spec.name} have digest {rows_hash}, registered was another "
-                "(rows that their users had erased are no longer in it)"
-            )
-        for library, now in self._libraries.items():
-            then = said["libraries"].get(library, "unknown")
-            if then != now:
-                found.append(f"library: {library} {now} now, {then} when it was registered")
-        return tuple(found)
+
+def _data(registered: ModelVersion, digest: str) -> list[str]:
+    if digest == registered.training_set_hash:
+        return []
+    return [
+        f"data: the rows kept for {registered.model} have digest {digest}, registered was another "
+        "(rows that their users had erased are no longer in it)"
+    ]
+
+
+def _changed(kind: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{kind}: {name} {now[name]} now, {then.get(name, 'unknown')} when it was registered".replace("  ", " ")
+        for name in now
+        if now[name] != then.get(name, "unknown")
+    ]
+
+
+def _parameters(text: str) -> dict[str, str]:
+    """What LightGBM was told, but for the rounds, as it writes it into a model: lines such as `[num_leaves: 31]`."""
+    said = text.partition("\nparameters:\n")[2].partition("\nend of parameters")[0]
+    pairs = (line.strip("[]").partition(": ") for line in said.splitlines())
+    return {name: value for name, _, value in pairs if name != "num_iterations"}
 
 
 def _first_difference(registered: str, again: str) -> str:
