@@ -13,6 +13,12 @@ def _quantiles(histogram: str, by: str, matching: str = "") -> dict[str, str]:
     return {f"{name} {{{{{by}}}}}": f"histogram_quantile({q}, {rate})" for name, q in (("p50", 0.5), ("p99", 0.99))}
 
 
+def _mean(histogram: str, by: str, matching: str = "") -> dict[str, str]:
+    """The mean since the processes began, for what happens a few times a day."""
+    total, count = (f"sum by ({by}) ({histogram}_{what}{matching})" for what in ("sum", "count"))
+    return {f"{{{{{by}}}}}": f"{total} / ({count} > 0)"}
+
+
 def _estimate(title: str, metric: str, by: str, unit: str = "percentunit") -> Panel:
     """A figure with both ends of its interval."""
     legends = {"value": by, "low": f"{by} low", "high": f"{by} high"}
@@ -40,10 +46,7 @@ OVERVIEW = Dashboard(
         Panel("From receipt to the lake", _quantiles("flywheel_processor_freshness_seconds", "topic"), "s"),
         Panel(
             "From threshold to serving",
-            {
-                "{{model}}": "histogram_quantile(0.5, sum by (le, model) "
-                "(increase(flywheel_inference_trigger_to_serving_seconds_bucket[1d])))"
-            },
+            _mean("flywheel_inference_trigger_to_serving_seconds", "model"),
             "s",
             "stat",
         ),
@@ -108,14 +111,11 @@ ROLLOUT = Dashboard(
             kind="stat",
         ),
         Panel("Swaps", {"{{model}}": f"sum by (model) (increase(flywheel_inference_swaps_total{{{_OF}}}[1h]))"}),
-        Panel("Duration of a swap", _quantiles("flywheel_inference_swap_seconds", "model", f"{{{_OF}}}"), "s"),
+        Panel("Duration of a swap", _mean("flywheel_inference_swap_seconds", "model", f"{{{_OF}}}"), "s"),
         Panel("Training now", {"{{model}}": f"flywheel_training_in_progress{{{_OF}}}"}),
         Panel(
             "Stages of a training",
-            {
-                "{{stage}}": "max by (stage) (rate(flywheel_training_stage_duration_seconds_sum[1d])"
-                " / rate(flywheel_training_stage_duration_seconds_count[1d]))"
-            },
+            _mean("flywheel_training_stage_duration_seconds", "stage"),
             "s",
         ),
         Panel(

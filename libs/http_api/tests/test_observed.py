@@ -2,6 +2,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from http_api import ops
 from telemetry import metrics, tracing
@@ -19,6 +22,10 @@ def client() -> TestClient:
             raise RuntimeError("it is")
         return {"traceparent": tracing.current_traceparent()}
 
+    async def plain(_: Request) -> Response:
+        return Response()
+
+    app.router.routes.append(Route("/plain/{name}", plain))
     ops.install(app, {})
     return TestClient(app, raise_server_exceptions=False)
 
@@ -47,6 +54,11 @@ def test_a_request_is_counted_by_its_route_and_the_class_of_its_status(client):
     for name in ("a", "b"):
         assert client.get(f"/things/{name}").status_code == 200
     assert counted(line) == before + 2
+
+
+def test_a_route_without_the_framework_has_its_name_too(client):
+    client.get("/plain/1")
+    assert counted('flywheel_http_request_duration_seconds_count{method="GET",route="/plain/{name}",status="2xx"}') == 1
 
 
 def test_paths_and_methods_that_nobody_serves_make_no_new_series(client):

@@ -40,7 +40,7 @@ class Observed:
             try:
                 await self._app(scope, receive, noting)
             finally:
-                route = getattr(scope.get("route"), "path", "")
+                route = _route_of(scope)
                 end(span, status, f"{method} {route}".rstrip(), route)
                 _DURATION.labels(method, route, f"{status // 100}xx").observe(seconds or perf_counter() - began)
 
@@ -65,6 +65,15 @@ def end(span: tracing.Span, status: int, name: str, route: str) -> None:
     if status >= 500:
         span.set_status(tracing.Status(tracing.StatusCode.ERROR))
         span.set_attribute("error.type", str(status))
+
+
+def _route_of(scope: Scope) -> str:
+    """The template of the path; empty where nothing matched. FastAPI names the route of its own routes only."""
+    if "route" in scope:
+        return str(scope["route"].path)
+    endpoint = scope.get("endpoint")
+    routes = scope["router"].routes if endpoint is not None else ()
+    return next((str(route.path) for route in routes if getattr(route, "endpoint", None) is endpoint), "")
 
 
 def _attributes(scope: Scope) -> dict[str, str | int]:
