@@ -9,10 +9,13 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests import chromium
 
+# The machine may do much else; a test waits no longer than it must.
+_PATIENCE_MS = 30_000
+expect.set_options(timeout=_PATIENCE_MS)
 # What a scheme can break; all other rules see the same page in both.
 _COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
 
@@ -33,7 +36,7 @@ def browser() -> Iterator[Browser]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser of one person; ends with the test."""
     opened = browser.new_context(reduced_motion="reduce")
-    opened.set_default_timeout(15_000)
+    opened.set_default_timeout(_PATIENCE_MS)
     yield opened
     opened.close()
 

@@ -348,6 +348,13 @@ def test_a_rollback_of_a_dataset_says_before_what_it_would_change(world):
     assert world.posted == []
 
 
+def test_what_was_erased_is_listed_in_quarantine_without_a_decision_to_take(world):
+    world.answers["/v1/models/tickets/quarantine?limit=200"]["events"] = [HELD | {"reason": "erased", "decision": None}]
+    exported = client(world).get("/datasets?csv=quarantine").text.splitlines()[1]
+
+    assert exported == "e1,erased,erased,2026-11-24T12:00:00+00:00,,,,,"
+
+
 def test_an_erasure_wants_the_user_named_twice_and_leads_to_its_record(world):
     asked = client(world, follow_redirects=False)
     unsure = asked.post("/erasures/new", data={"user_id": "ada/1", "again": "adam"})

@@ -7,6 +7,8 @@ from console.domain.tables import Column, Table
 from console.entrypoints.listings import moment
 
 _OPERATIONS = {"WRITE": "rows added", "RESTORE": "rolled back", "DELETE": "rows removed", "OPTIMIZE": "files merged"}
+# What is listed, and nobody can decide about any more.
+_GONE = ("erased", "rolled_back")
 _NOTHING_STORED = "No feedback was stored yet."
 
 
@@ -120,9 +122,11 @@ def erased_table(erasure: Mapping[str, Any]) -> Table:
 
 def _kept_apart(event: Mapping[str, Any]) -> dict[str, Any]:
     decision = event["decision"] or {"who": None, "at": None, "why": None}
-    held = event["status"] == "held"
+    status = event["reason"] if event["reason"] in _GONE else event["status"]
+    held = status == "held"
     return {
-        **{name: event[name] for name in ("event_id", "status", "reason")},
+        **{name: event[name] for name in ("event_id", "reason")},
+        "status": status,
         "received_at": moment(event["received_at"]),
         "who": decision["who"],
         "decided_at": moment(decision["at"]),
