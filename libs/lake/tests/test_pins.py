@@ -1,5 +1,6 @@
 import os
 import time
+import uuid
 from datetime import timedelta
 
 import polars as pl
@@ -73,3 +74,11 @@ def test_the_feedback_of_a_set_is_read_page_by_page_and_counted_by_source(pins):
     assert pins.page("gone", "", 2) is None
     assert pins.counts("d1") == {"app": 2, "base": 1, "shop": 1}
     assert pins.counts("gone") == {}
+
+
+def test_an_erasure_of_some_rows_leaves_it_known_that_the_others_taught(pins):
+    ids = [str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))) for n in range(2_000)]
+    pins.keep("d1", pl.DataFrame({"event_id": ids, "source": ["api"] * len(ids)}))
+    assert all(pins.holds("d1", event_id) for event_id in ids[:20])
+    pins.strip("d1", set(ids[:10]))
+    assert [pins.holds("d1", event_id) for event_id in ids[:20]] == [False] * 10 + [True] * 10

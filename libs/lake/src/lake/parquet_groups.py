@@ -48,10 +48,10 @@ class ParquetGroups:
         self._lock = threading.Lock()
         self._opened: OrderedDict[str, Opened] = OrderedDict()
 
-    def open(self, key: str, *bounded: str) -> Opened:
-        """The file at `key`, with the spans of the columns `bounded`."""
+    def open(self, key: str, *bounded: str, size: int | None = None) -> Opened:
+        """The file at `key`, with the spans of the columns `bounded`; opened anew where it no longer has `size`."""
         with self._lock:
-            if key in self._opened:
+            if key in self._opened and size in {None, self._opened[key].source.size()}:
                 self._opened.move_to_end(key)
                 return self._opened[key]
         filesystem, path = self._lake.file_system()

@@ -67,8 +67,9 @@ class Pins:
 
     def holds(self, digest: str, event_id: str) -> bool:
         """Whether the event is in the training set; False for one that is no longer kept."""
+        key = self._sets + digest + _EVENTS
         try:
-            return self._search.find(self._sets + digest + _EVENTS, event_id) is not None
+            return self._search.find(key, event_id, self._objects.size(key)) is not None
         except VersionGone:
             return self._scanned(digest, event_id)
 

@@ -4,7 +4,7 @@ from io import BytesIO
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lake.errors import translated
@@ -23,18 +23,21 @@ def encode(rows: pl.DataFrame) -> bytes:
 
 
 class SortedIds:
-    """Searches such files; they never change, so what was read of their footers stays valid."""
+    """Searches such files. One that is written anew, as an erasure does, is told by its size."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._files = ParquetGroups(lake)
 
-    def find(self, key: str, event_id: str) -> dict[str, Any] | None:
-        """The row of `event_id` in the file at `key`, or None. Raises LakeUnavailable, VersionGone for no such file."""
+    def find(self, key: str, event_id: str, size: int | None = None) -> dict[str, Any] | None:
+        """The row of `event_id` in the file at `key`, or None. Raises LakeUnavailable, VersionGone for no such file.
+
+        `size` is the file's present one in bytes, where it may have been written anew since it was last searched.
+        """
         with translated(self._lake.objects.uri(key)):
-            opened = self._files.open(key, "event_id")
+            opened = self._files.open(key, "event_id", size=size)
             for group in opened.groups("event_id", event_id):
                 rows = opened.read(group)
-                found = rows.filter(pa.compute.equal(rows.column("event_id"), event_id)).to_pylist()
+                found = rows.filter(pc.equal(rows.column("event_id"), event_id)).to_pylist()
                 return dict(found[0]) if found else None
         return None
