@@ -14,7 +14,7 @@ PARTS = ("ingest", "processor", "lake", "inference", "tracing", "console")
 
 
 def main() -> None:
-    """Runs the parts that were named, or all; each takes one to three minutes, the lake ten."""
+    """Runs the parts that were named, or all; each takes one to three minutes, the lake and training ten."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", default=[], metavar="PART", help=f"any of: {', '.join(PARTS)}")
     wanted = parser.parse_args().parts or list(PARTS)
