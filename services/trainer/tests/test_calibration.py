@@ -40,3 +40,17 @@ def test_few_rows_leave_the_error_in_doubt() -> None:
     seen = miscalibration(targets, np.full(60, 0.5), np.ones(60))
     assert seen.error > 0.05
     assert seen.surely_above < seen.error / 2
+
+
+def test_a_handful_of_rows_that_all_came_out_alike_proves_nothing() -> None:
+    targets = np.array([1.0] * 6 + [0.0] * 6)
+    seen = miscalibration(targets, np.where(targets == 1.0, 0.75, 0.25), np.ones(12))
+    assert seen.error == pytest.approx(0.25)
+    assert seen.surely_above < 0.01
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_answers_of_a_regression_are_off_by_what_chance_does_not_explain(shift: float) -> None:
+    said = RANDOM.normal(size=2000)
+    seen = miscalibration(said + shift + RANDOM.normal(size=2000), said, np.ones(2000), probabilities=False)
+    assert seen.surely_above == pytest.approx(shift, abs=0.15)

@@ -51,23 +51,23 @@ class Miscalibration:
     rows: int
 
 
-def miscalibration(targets: Floats, outputs: Floats, weights: Floats) -> Miscalibration:
+def miscalibration(targets: Floats, outputs: Floats, weights: Floats, *, probabilities: bool = True) -> Miscalibration:
     """How far what was said lies from what was true, by tenths of what was said.
 
     For classes: of the likeliest class (two classes: of the positive), the expected calibration error with bins of
-    equal weight (Naeini, Cooper and Hauskrecht 2015; Nixon et al. 2019). For a regression the same of the answers.
+    equal weight (Naeini, Cooper and Hauskrecht 2015; Nixon et al. 2019). For a regression (no `probabilities`) the same
+    of the answers. What chance does to a bin follows from the probabilities said (Spiegelhalter 1986), since a few rows
+    that all came out alike look as if they left no doubt; for a regression from the spread of all errors.
     """
     said, true = _said_and_true(targets, outputs)
+    spread = said * (1.0 - said) if probabilities else np.full(len(said), np.cov(true - said, aweights=weights, ddof=0))
     order = np.argsort(said, kind="stable")
-    said, true, weights = said[order], true[order], weights[order]
+    said, true, spread, weights = said[order], true[order], spread[order], weights[order]
     middle = np.cumsum(weights) - 0.5 * weights
     place = np.clip((middle / weights.sum() * BINS).astype(np.intp), 0, BINS - 1)
     held = np.maximum(np.bincount(place, weights, BINS), 1e-300)
     gap = np.abs(np.bincount(place, weights * (said - true), BINS)) / held
-    mean = np.bincount(place, weights * true, BINS) / held
-    variance = np.bincount(place, weights * (true - mean[place]) ** 2, BINS) / held
-    effective = np.maximum(held**2 / np.maximum(np.bincount(place, weights**2, BINS), 1e-300), 1.0)
-    doubt = _DOUBT * np.sqrt(variance / effective)
+    doubt = _DOUBT * np.sqrt(np.bincount(place, weights**2 * spread, BINS)) / held
     share = held / held.sum()
     surely = float((share * np.maximum(gap - doubt, 0.0)).sum())
     return Miscalibration(float((share * gap).sum()), surely, len(targets))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,8 @@ def calibration_gate(spec: ModelSpec, evidence: Evidence) -> GateReport:
     """
     allowed = spec.gates.max_calibration_error
     unit = 1.0 if spec.classes else float(np.std(evidence.targets)) or 1.0
-    mine = miscalibration(evidence.targets, evidence.candidate, evidence.weights)
-    theirs = miscalibration(evidence.targets, evidence.champion, evidence.weights)
+    told = partial(miscalibration, evidence.targets, weights=evidence.weights, probabilities=bool(spec.classes))
+    mine, theirs = told(evidence.candidate), told(evidence.champion)
     error, surely, other = mine.error / unit, mine.surely_above / unit, theirs.error / unit
     figures = {"error": error, "surely_above": surely, "champion": other, "max": allowed, "rows": mine.rows}
     reason = (
