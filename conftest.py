@@ -11,10 +11,10 @@ settings.load_profile("flywheel")
 # With the longest last, one process would still run them when the others have long ended.
 _LONGEST_FIRST = (
     "tests/e2e/",
+    "tests/browser/",
     "tests/chaos/",
     "tests/integration/test_trainer",
     "tests/integration/",
-    "tests/browser/",
 )
 
 
