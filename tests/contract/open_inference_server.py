@@ -29,7 +29,6 @@ class Server:
 
     http: str
     grpc: str
-    process: "subprocess.Popen[bytes]"
 
     @property
     def url(self) -> str:
@@ -84,9 +83,9 @@ def serving(home: Path, **settings: str) -> Iterator[Server]:
         "API_KEYS_FILE": "",
         **settings,
     }
+    server = Server(f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}")
     with (home / "log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "inference"], env=env, stderr=log, cwd=home)
-    server = Server(f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}", process)
 
     def answers() -> bool:
         assert process.poll() is None, (home / "log").read_text()

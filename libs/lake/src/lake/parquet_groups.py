@@ -37,7 +37,7 @@ class Opened:
         # Pre-buffered, the columns come together; else each is a request.
         reader = pq.ParquetFile(self.source, metadata=self.metadata, pre_buffer=True)
         present = None if columns is None else [name for name in columns if name in self.metadata.schema.names]
-        return reader.read_row_group(group, present)
+        return _plain(reader.read_row_group(group, present))
 
 
 class ParquetGroups:
@@ -63,6 +63,12 @@ class ParquetGroups:
             if len(self._opened) > _KEPT:
                 self._opened.popitem(last=False)
         return found
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Texts as every function of Arrow takes them: delta-rs rewrites files with views, which few do."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return rows.cast(pa.schema([column.with_type(plain.get(column.type, column.type)) for column in rows.schema]))
 
 
 def _spans(metadata: pq.FileMetaData, name: str) -> list[tuple[Any, Any] | None]:
