@@ -27,7 +27,7 @@ def learning(found: Outcomes, path: Path) -> None:
         values = [float(np.mean([each[month] for each in lines[name]])) for month in months]
         axes.plot([int(month) for month in months], values, color=colour, marker="o", label=name.replace("_", " "))
     axes.set(xlabel="month of 2013", ylabel="served AUC")
-    axes.legend(frameon=False, ncols=4, loc="lower left", fontsize=8)
+    axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
     _save(figure, path)
 
 
@@ -43,7 +43,7 @@ def error_rates(found: Outcomes, path: Path) -> None:
     axes.errorbar(at, value, off, fmt="o", color=COLOURS["audited_2"], capsize=3, label="estimate, 95 % interval")
     axes.plot(at, [each.truth for each in seen], "x", color="#222222", label="truth")
     axes.set(xlabel="month of 2013", ylabel="error rate", ylim=(0, None))
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
     _save(figure, path)
 
 
