@@ -55,7 +55,8 @@ def collector() -> Iterator[Collector]:
 def observed(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Stack]:
     """A stack of its own: where traces are recorded, no request takes the express lane, which other tests are about."""
     traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
-    given = {**traced, "TRAINER_MEASURE_EVERY_S": "1"}
+    # The swap shall be the event's doing, and not that of a look at the registry in the moment before it came.
+    given = {**traced, "TRAINER_MEASURE_EVERY_S": "1", "INFERENCE_REGISTRY_POLL_S": "600"}
     stack = Stack(tmp_path_factory.mktemp("observed"), given=given)
     stack.stop_with_parent()
     try:
