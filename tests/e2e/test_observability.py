@@ -287,7 +287,7 @@ def test_every_panel_of_every_dashboard_finds_data(loop: Any, people: People, ob
             httpx.get(page)
         return [key for key, query in wanted.items() if not answer(prometheus, query)]
 
-    assert comes_true(lambda: not empty(), 60, every_s=1.0), empty()
+    assert comes_true(lambda: not empty(), 150, every_s=1.0), empty()
 
 
 def test_prometheus_scrapes_every_service_and_evaluates_every_rule(observed: Stack, prometheus: str) -> None:
