@@ -29,6 +29,7 @@ def service(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         port = probe.getsockname()[1]
     monkeypatch.setenv("TRAINER_PORT", str(port))
     monkeypatch.delenv("TRAINER_URL", raising=False)
+    monkeypatch.setenv("FLYWHEEL_HOME", str(tmp_path))  # a stack that was once started here is not meant
     with (tmp_path / "trainer.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "trainer"], stderr=log, env=os.environ.copy())
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
