@@ -22,6 +22,11 @@ def sending(topic: Topic | str, *, message_id: str | None = None, batch: int | N
     return tracing.span(f"send {topic_name(topic)}", kind=tracing.SpanKind.PRODUCER, attributes=attributes)
 
 
+def handling(topic: Topic, traceparent: str | None) -> tracing.Running:
+    """A span around what follows from one record that was read before, below the span that sent it."""
+    return _process(topic.name, traceparent, (), _attributes("process", topic.name), None)
+
+
 def processing(record: Record, group: str | None = None) -> tracing.Running:
     """A span around handling one record, below the span that sent it."""
     attributes = _attributes("process", record.topic) | {

@@ -15,7 +15,6 @@ from lake.errors import ColumnsMissing, LakeError, SchemaChanged, TableMissing, 
 # An open DeltaTable gets slower with each commit that it makes or follows.
 _COMMITS_BEFORE_RELOAD = 20
 # A single row is read with its group, so groups are small; long scans do not mind.
-# A lookup reads one group; a scan does not care.
 _GROUP_ROWS = 16_384
 _CONFIGURATION = {"delta.checkpointInterval": "20"}
 

@@ -16,6 +16,7 @@ from inference.application.shelf import Shelf
 from inference.application.watch import Watch, refused
 from inference.domain.claims import Artifact, Claim, Contender, claim_of, event_wins, registry_wins
 from inference.domain.states import LoadState
+from kafka_runtime import messaging
 from telemetry import logging, tracing
 
 log = logging.get(__name__)
@@ -40,21 +41,6 @@ class Asked:
 
 
 Message = Heard | Asked | None
-
-
-def _processing(heard: Heard) -> tracing.Running:
-    """The span of an event that changes who serves, below the span that sent it."""
-    topic = MODEL_UPDATED.name
-    attributes = {
-        "messaging.system": "kafka",
-        "messaging.operation.name": "process",
-        "messaging.operation.type": "process",
-        "messaging.destination.name": topic,
-        "flywheel.model": heard.event.model,
-        "flywheel.model_version": heard.event.model_version,
-    }
-    kind = tracing.SpanKind.CONSUMER
-    return tracing.span(f"process {topic}", kind=kind, parent=heard.traceparent, attributes=attributes)
 
 
 class Keeper:
@@ -141,7 +127,7 @@ class Keeper:
                 latest[claim.model] = (claim, each)
         for model, (claim, each) in latest.items():
             if event_wins(claim, live=each.live, standing=self._standing.get(model)):
-                with _processing(each):
+                with messaging.handling(MODEL_UPDATED, each.traceparent):
                     # After a restart old news is read again; it says nothing of how long it took.
                     self._settle(claim if each.live else replace(claim, triggered_at=None))
 

@@ -12,6 +12,7 @@ from http_api import observed, problems
 from http_api.body import JSON, check_media_type, receive_all
 from http_api.keys import ApiKeys, Principal
 from http_api.problems import FieldError, Problem, ProblemError
+from http_api.raw_headers import Head, credentials, text
 from inference.application.answer import Answer, Question
 from inference.application.served import Lineup
 from inference.entrypoints import replies
@@ -74,7 +75,7 @@ class FrontDoor:
     async def _predict(self, model: str, scope: Scope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
         desk = self._desk
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = dict(scope["headers"])
         who = authorize(desk.keys, headers)
         explain, version = asked_for(scope["query_string"])
         lineup = desk.lineup(model) if version is None else await desk.chosen(model, version, who)
@@ -112,29 +113,28 @@ def reply(
     return _encode(_Reply(desk.answer.answer(lineup, question)))
 
 
-def authorize(keys: ApiKeys, headers: dict[bytes, bytes]) -> Principal:
+def authorize(keys: ApiKeys, headers: Head) -> Principal:
     """Who asks. Raises ProblemError 401 or 403."""
-    credentials = headers.get(b"authorization") or headers.get(b"x-api-key")
-    who = keys.authenticate_text(None if credentials is None else credentials.decode("latin-1"))
+    who = keys.authenticate_text(credentials(headers))
     who.require("predict")
     return who
 
 
-async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+async def _body(headers: Head, receive: Receive) -> bytes:
     content_type = headers.get(b"content-type")
     if content_type != b"application/json" or b"content-encoding" in headers:
         check_media_type(text(headers, b"content-type"), text(headers, b"content-encoding"), (JSON,))
     return await receive_all(receive, MAX_BODY_BYTES, headers.get(b"content-length"), b"expect" in headers)
 
 
-def _deadline_s(headers: dict[bytes, bytes], started_s: float) -> float | None:
+def _deadline_s(headers: Head, started_s: float) -> float | None:
     if TIMEOUT_HEADER not in headers:
         return None
     timeout_s = timeout_of(text(headers, TIMEOUT_HEADER))
     return None if timeout_s is None else started_s + timeout_s
 
 
-def _size(headers: dict[bytes, bytes]) -> int:
+def _size(headers: Head) -> int:
     declared = headers.get(b"content-length", b"")
     return int(declared) if declared.isdigit() else 0
 
@@ -150,9 +150,3 @@ def asked_for(query: bytes) -> tuple[bool, str | None]:
         error = FieldError("the query parameters are explain, true or false, and version, a number")
         raise ProblemError(Problem(422, "Unprocessable Content", "The query cannot be understood.", [error]))
     return explain, version
-
-
-def text(headers: dict[bytes, bytes], name: bytes) -> str | None:
-    """A header's text; None where it was not sent."""
-    value = headers.get(name)
-    return None if value is None else value.decode("latin-1")

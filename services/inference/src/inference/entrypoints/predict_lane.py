@@ -5,6 +5,7 @@ from functools import partial
 
 from http_api.express import Answer, Headers, Taker
 from http_api.problems import ProblemError
+from http_api.raw_headers import text
 from inference.entrypoints import predict, replies
 from inference.entrypoints.admission import TIMEOUT_HEADER
 from inference.entrypoints.desk import Desk
@@ -39,7 +40,7 @@ class PredictLane:
         try:
             predict.authorize(desk.keys, head)
             lineup = desk.lineup(model)
-            trace = tracing.continue_trace(predict.text(head, b"traceparent"))
+            trace = tracing.continue_trace(text(head, b"traceparent"))
             reply = predict.reply(desk, lineup, body, traceparent=trace, started_s=started_s)
         except ProblemError:
             return False

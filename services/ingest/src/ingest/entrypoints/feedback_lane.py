@@ -7,6 +7,7 @@ from http_api import problems
 from http_api.express import Answer, Headers, Taker, head_of
 from http_api.keys import ApiKeys
 from http_api.problems import ProblemError
+from http_api.raw_headers import credentials, text
 from ingest.application.ports import Accepted, NotPublished, Publishing
 from ingest.domain.limits import MAX_EVENT_BYTES
 from ingest.domain.submission import Arrival
@@ -38,13 +39,13 @@ class FeedbackLane:
         if not _is_plain(head):
             return False
         try:
-            principal = self._keys.authenticate_text(feedback_route.credentials(head))
+            principal = self._keys.authenticate_text(credentials(head))
             principal.require("feedback:write")
             arrival = Arrival(datetime.now(UTC), principal.key_id)
             event = self._intake.take_plain(body, arrival)
             if event is None:
                 return False
-            trace = tracing.continue_trace(feedback_route.text(head.get(b"traceparent")))
+            trace = tracing.continue_trace(text(head, b"traceparent"))
             self._publishing.send(event, arrival.received_at, trace, _Outcome(event, answer))
         except (ProblemError, NotPublished):
             return False

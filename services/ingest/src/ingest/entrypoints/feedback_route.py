@@ -9,6 +9,7 @@ from flywheel_schemas.topics import FEEDBACK_EVENTS
 from http_api import body, problems
 from http_api.keys import ApiKeys
 from http_api.problems import Problem
+from http_api.raw_headers import Head, credentials, text
 from ingest.application.ports import Publishing
 from ingest.domain.limits import MAX_EVENT_BYTES
 from ingest.domain.refusals import UnknownModel
@@ -26,7 +27,6 @@ _AFTER_ID = f'","status":"accepted","message":"{THANKS}"}}'.encode()
 _LENGTH = str(len(_BEFORE_ID) + 36 + len(_AFTER_ID)).encode()
 _HEADERS = ((b"content-type", b"application/json"), (b"content-length", _LENGTH))
 ACCEPTED_HEAD = b"HTTP/1.1 202 Accepted\r\n" + b"".join(name + b": " + value + b"\r\n" for name, value in _HEADERS)
-Head = dict[bytes, bytes]
 log = logging.get(__name__)
 
 
@@ -40,7 +40,7 @@ class FeedbackRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application."""
-        head: Head = dict(scope["headers"])
+        head = dict(scope["headers"])
         event = None
         try:
             key_id = self._check(head)
@@ -66,12 +66,12 @@ class FeedbackRoute:
 
     def _check(self, head: Head) -> str | None:
         """The API key's id. Raises ProblemError 401, 403 or 415 for somebody, or a body, that may not post here."""
-        credentials = head.get(b"authorization") or head.get(b"x-api-key")
-        principal = self._keys.authenticate_text(text(credentials))
+        principal = self._keys.authenticate_text(credentials(head))
         principal.require("feedback:write")
         content_type = head.get(b"content-type")
         if content_type != b"application/json" or b"content-encoding" in head:
-            body.check_media_type(text(content_type), text(head.get(b"content-encoding")), (body.JSON,))
+            declared = text(head, b"content-type"), text(head, b"content-encoding")
+            body.check_media_type(*declared, (body.JSON,))
         return principal.key_id
 
 
@@ -91,13 +91,3 @@ def refusal(failure: statuses.Failure, event_id: str | None) -> Problem:
     TALLY.refused(reason)
     TALLY.answered(PATH, problem.status)
     return problem
-
-
-def credentials(head: Head) -> str | None:
-    """What the client says to prove who it is."""
-    return text(head.get(b"authorization") or head.get(b"x-api-key"))
-
-
-def text(value: bytes | None) -> str | None:
-    """A header's value."""
-    return None if value is None else value.decode("latin-1")
