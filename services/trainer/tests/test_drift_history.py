@@ -3,10 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from evidence.drift import Drift
 from lake import Lake, LakeSettings
+from trainer.adapters.datasets import LakeDatasets
 from trainer.adapters.drift_histories import LakeDriftHistories
+from trainer.application.drift_history import DriftHistory
 from trainer.domain import drift_history
 from trainer.domain.drift_history import DriftSample
+from trainer.domain.drifting import Drifted
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -41,3 +45,18 @@ def test_a_series_is_read_as_it_was_written(histories: LakeDriftHistories):
     assert histories.read("flights") == []
     histories.write("flights", [a_sample(0), a_sample(1)])
     assert histories.read("flights") == [a_sample(0), a_sample(1)]
+
+
+def seen(rows: int) -> Drifted:
+    moved = Drift(0.123456, 0.01, rows, ("a", "b"), (0.5, 0.5), (0.7, 0.3))
+    return Drifted("3", 1000, rows, {"distance": moved}, moved)
+
+
+def test_what_is_seen_becomes_a_point_where_it_rests_on_answers_enough_and_is_due(tmp_path, histories):
+    history = DriftHistory(LakeDatasets(Lake(LakeSettings(LAKE_URI=tmp_path.as_uri())), None), histories)
+    assert not history.add("flights", None, NOW)
+    assert not history.add("flights", seen(rows=99), NOW)
+    assert history.add("flights", seen(rows=100), NOW)
+    assert not history.add("flights", seen(rows=100), NOW + timedelta(seconds=59))
+    [point] = histories.read("flights")
+    assert (point.at, point.rows, point.psi) == (NOW, 100, {"distance": 0.1235, "scores": 0.1235})

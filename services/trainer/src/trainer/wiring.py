@@ -86,7 +86,7 @@ class Trainer:
     recover: Recover
     reproduce: Reproduce
     watching: Watching
-    drift_history: DriftHistory
+    measuring: Measuring
     app: FastAPI
     erase: Erase
 
@@ -164,23 +164,23 @@ def build(
     windows = LakeWindows(lake)
     observing = Observing(windows, datasets, registry, models, learner=used.learner, now=now)
     watching = Watching(observing, windows, triggers, datasets, registry=registry, runs=registry.run_store, now=now)
-    drift_history = DriftHistory(observing, windows, datasets, LakeDriftHistories(lake), now)
-    measuring = Measuring(observing, windows, datasets, rollout, sizes=tables, board=GAUGES, now=now)
+    history = DriftHistory(datasets, LakeDriftHistories(lake))
+    measuring = Measuring(observing, windows, datasets, rollout, sizes=tables, board=GAUGES, history=history, now=now)
     look, act = background.conducting(conductor)
     health.on_problem = act.wake
     repeating = (
         background.mending(recover, settings.trainer.recover_every_s),
         background.erasing(erase, settings.trainer.erase_every_s),
         background.upkeep(keep_up, settings.trainer.upkeep_every_s),
-        watch(watching, drift_history, settings.trainer.watch_every_s),
+        watch(watching, settings.trainer.watch_every_s),
         background.measuring(measuring, settings.trainer.measure_every_s),
         look,
         act,
     )
     running = _Running(settings, train, trainings, health, repeating)
     app = _application(settings, operations, _checks(publisher, registry, lake), running)
-    observed.install(app, observing, drift_history)
-    return Trainer(train, rollout, conductor, recover, reproduce, watching, drift_history, app, erase=erase)
+    observed.install(app, observing, history)
+    return Trainer(train, rollout, conductor, recover, reproduce, watching, measuring, app, erase=erase)
 
 
 class _Running:

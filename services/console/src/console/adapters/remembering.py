@@ -32,6 +32,7 @@ class Remembering:
         asking = self._asking.get(asked)
         if asking is None:
             asking = self._asking[asked] = asyncio.create_task(self._ask(asked))
+            asking.add_done_callback(_heard)
         return answer if age_s <= _OLD_S else await asyncio.shield(asking)
 
     async def post(self, service: str, path: str, body: Mapping[str, Any], key: str | None) -> Any:
@@ -68,3 +69,9 @@ class Remembering:
         finally:
             self._answers.clear()
             self._asking.clear()
+
+
+def _heard(asking: asyncio.Task[Any]) -> None:
+    """Nobody may have waited for what went wrong; whoever asks next is told."""
+    if not asking.cancelled():
+        asking.exception()

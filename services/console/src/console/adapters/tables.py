@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from console.adapters.kept import Kept
 from console.application.ports import Away
 from flywheel_schemas.spec import ModelSpec
+from http_api.recent import Recent
 from lake import read, versions
 from lake.errors import LakeError
 from lake.lake import Lake
@@ -23,12 +23,12 @@ class LakeTables:
     def __init__(self, lake: Lake, specs_dir: Path | None) -> None:
         self._lake = lake
         self._specs_dir = specs_dir
-        self._kept = Kept()
+        self._specs_lately: Recent[Mapping[str, ModelSpec]] = Recent(times=2.0, old_s=30.0)
         self._counts: dict[str, pl.DataFrame] = {}
 
     def specs(self) -> Mapping[str, ModelSpec]:
         """Every model's spec. Raises Away."""
-        return self._kept.get("specs", self._specs)
+        return self._specs_lately.get("specs", self._specs)
 
     def _specs(self) -> Mapping[str, ModelSpec]:
         try:

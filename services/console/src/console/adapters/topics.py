@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from console.adapters.kept import Kept
 from console.application.ports import Away, NotAllowed, Recorded
 from flywheel_schemas.events import Feedback
 from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER, FEEDBACK_EVENTS, PREDICTIONS, Topic
+from http_api.recent import Recent
 from kafka_runtime import tail
 from kafka_runtime.errors import KafkaRuntimeError
 from kafka_runtime.publisher import Publisher
@@ -30,15 +30,15 @@ class KafkaTopics:
         self._make_publisher = make_publisher
         self._publisher: Publisher | None = None
         self._lock = threading.Lock()
-        self._kept = Kept()
+        self._read_lately: Recent[Sequence[Recorded]] = Recent(times=2.0, old_s=30.0)
 
     def recent_feedback(self) -> Sequence[Recorded]:
         """The latest feedback events, newest first. Raises Away."""
-        return self._kept.get("feedback", lambda: self._latest(FEEDBACK_EVENTS))
+        return self._read_lately.get(FEEDBACK_EVENTS, lambda: self._latest(FEEDBACK_EVENTS))
 
     def dead_letters(self) -> Sequence[Recorded]:
         """The latest dead letters, newest first. Raises Away."""
-        return self._kept.get("letters", lambda: self._latest(FEEDBACK_DEAD_LETTER))
+        return self._read_lately.get(FEEDBACK_DEAD_LETTER, lambda: self._latest(FEEDBACK_DEAD_LETTER))
 
     async def lag(self) -> Mapping[str, int]:
         """Per topic, how many records the stream processor has not come to. Raises Away."""

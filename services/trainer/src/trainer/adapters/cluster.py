@@ -11,6 +11,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+from scipy.special import expit, softmax
 from typing_extensions import override
 
 from features import FeatureSchema
@@ -96,10 +97,9 @@ def best_rounds(booster: lightgbm.Booster, spec: ModelSpec, rows: Table, told: P
 def _linked(raw: Floats, spec: ModelSpec, told: Parameters) -> Floats:
     """What the model answers, from the sum over its trees."""
     if raw.ndim == 2:
-        odds = np.exp(raw - raw.max(axis=1, keepdims=True))
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+        return np.asarray(softmax(raw, axis=1))
     if spec.classes:
-        return np.asarray(1.0 / (1.0 + np.exp(-raw)))
+        return np.asarray(expit(raw))
     return np.exp(raw) if told["objective"] in _LOG_LINK else raw
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from flywheel_schemas.spec import ModelSpec
 from lake.versions import Size
 from telemetry import logging
+from trainer.application.drift_history import DriftHistory
 from trainer.application.observing import Observing, Windows
 from trainer.application.ports import Datasets
 from trainer.application.rollout import Rollout
@@ -59,6 +60,7 @@ class Measuring:
         *,
         sizes: Sizes,
         board: Board,
+        history: DriftHistory,
         now: Callable[[], datetime],
     ) -> None:
         self._observing = observing
@@ -67,6 +69,7 @@ class Measuring:
         self._rollout = rollout
         self._sizes = sizes
         self._board = board
+        self._history = history
         self._now = now
         self._known: dict[str, tuple[tuple[int, int], Seen]] = {}
 
@@ -88,5 +91,6 @@ class Measuring:
         policy = spec.retrain
         quality = self._observing.quality(model, policy.quality.window if policy.quality else WINDOW)
         drift = self._observing.drift(model, policy.drift.window if policy.drift else WINDOW)
+        self._history.add(model, drift, now)
         _LOG.debug("model_measured", model=model, versions=len(quality))
         return state, replace(seen, quality=quality, drift=drift)

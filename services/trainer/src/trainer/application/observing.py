@@ -10,7 +10,6 @@ from flywheel_schemas.spec import ModelSpec
 from registry import ModelVersion
 from trainer.application import fitting
 from trainer.application.ports import Datasets, Learner, Models, Registry
-from trainer.application.recent import Recent
 from trainer.domain import drifting, live
 from trainer.domain.drifting import Drifted, Taught
 from trainer.domain.live import LiveQuality
@@ -51,8 +50,6 @@ class Observing:
         self._learner = learner
         self._now = now
         self._taught: dict[tuple[str, str], tuple[ModelSpec, Taught]] = {}
-        self._qualities: Recent[list[LiveQuality]] = Recent()
-        self._drifts: Recent[Drifted | None] = Recent()
 
     def quality(self, model: str, window: timedelta) -> list[LiveQuality]:
         """Live quality of each version that answered in the window. Raises NoSuchModel."""
@@ -71,14 +68,6 @@ class Observing:
         rows = self._windows.predictions(spec, self._now() - window)
         shown = rows.filter(pl.col("variant") != "shadow")
         return drifting.drifted(champion.version, of_then, taught, drifting.evenly(shown))
-
-    def quality_lately(self, model: str, window: timedelta) -> list[LiveQuality]:
-        """As `quality`, perhaps of a moment ago."""
-        return self._qualities.get((model, window), lambda: self.quality(model, window))
-
-    def drift_lately(self, model: str, window: timedelta) -> Drifted | None:
-        """As `drift`, perhaps of a moment ago."""
-        return self._drifts.get((model, window), lambda: self.drift(model, window))
 
     def _reference(self, champion: ModelVersion) -> tuple[ModelSpec, Taught] | None:
         """The summary of a version's training set; made once, since neither changes."""

@@ -49,9 +49,10 @@ class Reproduce:
         found: list[str] = []
         if not same:
             found += _data(registered, training_set_hash(rows, spec))
-            found += _changed("parameter", _parameters(again.served.text), _parameters(text))
+            now, then = _parameters(again.served.text), _parameters(text)
+            now["rounds"], then["rounds"] = str(again.served.rounds), str(said["rounds"])
+            found += _changed("parameter", now, then)
             found += _changed("library", self._libraries, said["libraries"])
-            found += _changed("rounds", {"": again.served.rounds}, {"": said["rounds"]})
             found.append(_first_difference(text, again.served.text))
         return Reproduction(identical=same, differences=tuple(found), rows=rows.height, rounds=again.served.rounds)
 
@@ -73,7 +74,7 @@ def _data(registered: ModelVersion, digest: str) -> list[str]:
 
 def _changed(kind: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
     return [
-        f"{kind}: {name} {now[name]} now, {then.get(name, 'unknown')} when it was registered".replace("  ", " ")
+        f"{kind}: {name} {now[name]} now, {then.get(name, 'unknown')} when it was registered"
         for name in now
         if now[name] != then.get(name, "unknown")
     ]

@@ -14,7 +14,7 @@ from trainer.application.recover import Recover
 from trainer.application.train import Request, Train
 from trainer.application.upkeep import KeepUp
 from trainer.entrypoints.errors import AGAIN_LATER
-from trainer.entrypoints.repeating import Repeating
+from trainer.entrypoints.repeating import Repeating, rest_s
 
 _LOG = logging.get("trainer")
 _RETRY_S = 2.0
@@ -92,12 +92,12 @@ def erasing(erase: Erase, every_s: float) -> Repeating:
 
 
 def measuring(measure: Callable[[], None], every_s: float) -> Repeating:
-    """Measures models; at most a tenth of the time, since a week of answers may be large."""
+    """Measures models."""
 
     def round_(_: threading.Event) -> float:
         began = time.monotonic()
         measure()
-        return max(every_s, (time.monotonic() - began) * 10)
+        return rest_s(began, every_s)
 
     return Repeating("measuring", round_, every_s)
 

@@ -11,7 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from evidence.drift import Drift
 from evidence.quality import Estimate
 from flywheel_schemas.spec_model import parse_duration
-from trainer.application.drift_history import WEEK, DriftHistory
+from http_api.recent import Recent
+from trainer.application.drift_history import DriftHistory
+from trainer.application.measuring import WINDOW
 from trainer.application.observing import Observing
 from trainer.domain.drifting import Drifted
 from trainer.domain.live import LiveQuality
@@ -115,17 +117,20 @@ class DriftHistoryShown(Shown):
 
 
 def install(app: FastAPI, observing: Observing, history: DriftHistory) -> None:
-    """Add the routes."""
+    """Add the routes. What they show of quality and drift may be of a moment ago."""
+    qualities: Recent[list[LiveQuality]] = Recent()
+    drifts: Recent[Drifted | None] = Recent()
 
     @app.get("/v1/models/{model}/quality", tags=["watching"], responses=problems_of(404, 503))
-    def quality(model: Name, _: Reader, window: Window = WEEK) -> QualityShown:
+    def quality(model: Name, _: Reader, window: Window = WINDOW) -> QualityShown:
         """How good each version is on what it answered in the window, by the audited estimate with its interval."""
-        return QualityShown(model=model, versions=[_version(each) for each in observing.quality_lately(model, window)])
+        found = qualities.get((model, window), lambda: observing.quality(model, window))
+        return QualityShown(model=model, versions=[_version(each) for each in found])
 
     @app.get("/v1/models/{model}/drift", tags=["watching"], responses=problems_of(404, 503))
-    def drift(model: Name, _: Reader, window: Window = WEEK) -> DriftsShown:
+    def drift(model: Name, _: Reader, window: Window = WINDOW) -> DriftsShown:
         """How far features and scores of the window have moved from the champion's training set."""
-        return _drifted(model, observing.drift_lately(model, window))
+        return _drifted(model, drifts.get((model, window), lambda: observing.drift(model, window)))
 
     @app.get("/v1/models/{model}/drift/history", tags=["watching"], responses=problems_of(404, 503))
     def drift_history(model: Name, _: Reader) -> DriftHistoryShown:

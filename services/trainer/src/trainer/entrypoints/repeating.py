@@ -1,6 +1,7 @@
 """Work that is done again and again without a caller, each in a thread of its own."""
 
 import threading
+import time
 from collections.abc import Callable
 
 from telemetry import logging
@@ -9,6 +10,14 @@ from trainer.entrypoints.errors import AGAIN_LATER
 _LOG = logging.get("trainer")
 _PATIENCE_S = 10.0
 Work = Callable[[threading.Event], float | None]
+
+
+def rest_s(began_s: float, every_s: float) -> float:
+    """The pause after work that began then, by the monotonic clock: at least `every_s`, and ten times what it took.
+
+    So large tables are looked at less often.
+    """
+    return max(every_s, (time.monotonic() - began_s) * 10)
 
 
 class Repeating:

@@ -1,28 +1,24 @@
-"""Looks at every model for crossings of quality, drift and schedule, and samples drift, as long as the trainer runs."""
+"""Looks at every model for crossings of quality, drift and schedule, as long as the trainer runs."""
 
 import threading
 import time
 
 from telemetry import logging
-from trainer.application.drift_history import DriftHistory
 from trainer.application.watching import Watching
 from trainer.entrypoints.errors import AGAIN_LATER
-from trainer.entrypoints.repeating import Repeating
+from trainer.entrypoints.repeating import Repeating, rest_s
 
 _LOG = logging.get("trainer")
-_SHARE_OF_TIME = 10
-"""A round may take one part in so many of the time: large tables are looked at less often."""
 
 
-def watch(watching: Watching, history: DriftHistory, every_s: float) -> Repeating:
+def watch(watching: Watching, every_s: float) -> Repeating:
     """At start, and after trouble, announces again what has no outcome; then looks every `every_s` seconds."""
-    return Repeating("watch", _Round(watching, history, every_s), every_s)
+    return Repeating("watch", _Round(watching, every_s), every_s)
 
 
 class _Round:
-    def __init__(self, watching: Watching, history: DriftHistory, every_s: float) -> None:
+    def __init__(self, watching: Watching, every_s: float) -> None:
         self._watching = watching
-        self._history = history
         self._every_s = every_s
         self._unannounced: set[str] | None = None
 
@@ -35,7 +31,7 @@ class _Round:
             if stopping.is_set():
                 break
             self._look(model, self._unannounced)
-        return max(self._every_s, (time.monotonic() - began) * _SHARE_OF_TIME)
+        return rest_s(began, self._every_s)
 
     def _look(self, model: str, unannounced: set[str]) -> None:
         try:
@@ -43,7 +39,6 @@ class _Round:
                 self._watching.announce_again(model)
                 unannounced.discard(model)
             self._watching.look(model)
-            self._history.look(model)
         except AGAIN_LATER as exc:
             unannounced.add(model)
             _LOG.warning("watching_waits", model=model, reason=str(exc))

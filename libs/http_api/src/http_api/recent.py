@@ -1,5 +1,6 @@
-"""What takes long to see, seen a moment ago."""
+"""What takes long to see, seen a moment ago: for routes and pages that show it."""
 
+import contextlib
 import threading
 import time
 from collections import defaultdict
@@ -9,7 +10,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 KEPT = 256
-SHARE_OF_TIME, QUICK_S, OLD_S = 10, 0.2, 600.0
+QUICK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,17 @@ class _Made(Generic[T]):
 
 
 class Recent(Generic[T]):
-    """Keeps each result for ten times as long as it took to make.
+    """Keeps each result for `times` as long as it took to make.
 
     After that an older one is given at once, and a new one made meanwhile; one that is quick to make, and one older
-    than ten minutes, is made anew before it is given. Safe to use from several threads; one thread makes a result.
+    than `old_s`, is made anew before it is given. Safe to use from several threads; one thread makes a result.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, times: float = 10.0, old_s: float = 600.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._times = times
+        self._old_s = old_s
         self._clock = clock
         self._made: dict[Hashable, _Made[T]] = {}
         self._making: dict[Hashable, threading.Lock] = defaultdict(threading.Lock)
@@ -34,10 +39,12 @@ class Recent(Generic[T]):
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The result under `key`. Raises what `make` raises, where it is made before it is given."""
         found = self._made.get(key)
-        age_s = self._clock() - found.at_s if found else 0.0
-        if found is None or age_s > OLD_S or (found.took_s < QUICK_S and age_s > found.took_s * SHARE_OF_TIME):
+        if found is None:
             return self._make(key, make, found)
-        if age_s > found.took_s * SHARE_OF_TIME and not self._making[key].locked():
+        age_s, is_due = self._clock() - found.at_s, self._clock() - found.at_s > found.took_s * self._times
+        if age_s > self._old_s or (is_due and found.took_s < QUICK_S):
+            return self._make(key, make, found)
+        if is_due and not self._making[key].locked():
             threading.Thread(target=self._renew, args=(key, make, found), name="recent", daemon=True).start()
         return found.value
 
@@ -56,7 +63,6 @@ class Recent(Generic[T]):
         return value
 
     def _renew(self, key: Hashable, make: Callable[[], T], before: _Made[T]) -> None:
-        try:
+        """Where it cannot be made now, whoever asks after `old_s` is told why."""
+        with contextlib.suppress(Exception):
             self._make(key, make, before)
-        except Exception:
-            return

@@ -1,8 +1,8 @@
 import itertools
 import threading
 
+from http_api.recent import Recent
 from tests.waiting import until
-from trainer.application.recent import OLD_S, Recent
 
 
 class Clock:
@@ -15,7 +15,7 @@ class Clock:
 
 def test_a_result_that_took_long_is_given_at_once_while_a_new_one_is_made():
     clock, numbers, go_on = Clock(), itertools.count(), threading.Event()
-    recent: Recent[int] = Recent(clock)
+    recent: Recent[int] = Recent(old_s=600.0, clock=clock)
 
     def make() -> int:
         clock.now_s += 2.0
@@ -35,14 +35,14 @@ def test_a_result_that_took_long_is_given_at_once_while_a_new_one_is_made():
 
 def test_a_result_that_is_too_old_or_quick_to_make_is_made_before_it_is_given():
     clock, numbers = Clock(), itertools.count()
-    recent: Recent[int] = Recent(clock)
+    recent: Recent[int] = Recent(old_s=600.0, clock=clock)
 
     def slow() -> int:
         clock.now_s += 2.0
         return next(numbers)
 
     assert recent.get("slow", slow) == 0
-    clock.now_s += OLD_S + 1.0
+    clock.now_s += 601.0
     assert recent.get("slow", slow) == 1
     assert recent.get("quick", lambda: next(numbers)) == 2
     clock.now_s += 0.1
