@@ -59,6 +59,7 @@ from trainer.application.watching import Watching
 from trainer.entrypoints import api, background, dataset_api, observed, worker
 from trainer.entrypoints.background import Trainings
 from trainer.entrypoints.hygiene_api import Hygiene
+from trainer.entrypoints.lately import Lately
 from trainer.entrypoints.repeating import Repeating
 from trainer.entrypoints.rollout_api import Rollouts
 from trainer.entrypoints.watch import watch
@@ -165,7 +166,8 @@ def build(
     observing = Observing(windows, datasets, registry, models, learner=used.learner, now=now)
     watching = Watching(observing, windows, triggers, datasets, registry=registry, runs=registry.run_store, now=now)
     history = DriftHistory(datasets, LakeDriftHistories(lake))
-    measuring = Measuring(observing, windows, datasets, rollout, sizes=tables, board=GAUGES, history=history, now=now)
+    lately = Lately(observing)
+    measuring = Measuring(lately, windows, datasets, rollout, sizes=tables, board=GAUGES, history=history, now=now)
     look, act = background.conducting(conductor)
     health.on_problem = act.wake
     repeating = (
@@ -179,7 +181,7 @@ def build(
     )
     running = _Running(settings, train, trainings, health, repeating)
     app = _application(settings, operations, _checks(publisher, registry, lake), running)
-    observed.install(app, observing, history)
+    observed.install(app, lately, history)
     return Trainer(train, rollout, conductor, recover, reproduce, watching, measuring, app, erase=erase)
 
 

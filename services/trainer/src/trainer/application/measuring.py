@@ -9,7 +9,7 @@ from flywheel_schemas.spec import ModelSpec
 from lake.versions import Size
 from telemetry import logging
 from trainer.application.drift_history import DriftHistory
-from trainer.application.observing import Observing, Windows
+from trainer.application.observing import Observer, Windows
 from trainer.application.ports import Datasets
 from trainer.application.rollout import Rollout
 from trainer.domain.drifting import Drifted
@@ -53,7 +53,7 @@ class Measuring:
 
     def __init__(
         self,
-        observing: Observing,
+        observer: Observer,
         windows: Windows,
         datasets: Datasets,
         rollout: Rollout,
@@ -63,7 +63,7 @@ class Measuring:
         history: DriftHistory,
         now: Callable[[], datetime],
     ) -> None:
-        self._observing = observing
+        self._observer = observer
         self._windows = windows
         self._datasets = datasets
         self._rollout = rollout
@@ -89,8 +89,8 @@ class Measuring:
             same = before[1]
             return state, replace(seen, at=same.at, quality=same.quality, drift=same.drift)
         policy = spec.retrain
-        quality = self._observing.quality(model, policy.quality.window if policy.quality else WINDOW)
-        drift = self._observing.drift(model, policy.drift.window if policy.drift else WINDOW)
+        quality = self._observer.quality(model, policy.quality.window if policy.quality else WINDOW)
+        drift = self._observer.drift(model, policy.drift.window if policy.drift else WINDOW)
         self._history.add(model, drift, now)
         _LOG.debug("model_measured", model=model, versions=len(quality))
         return state, replace(seen, quality=quality, drift=drift)

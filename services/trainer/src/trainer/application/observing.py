@@ -30,8 +30,18 @@ class Windows(Protocol):
         """Versions of feedback and predictions (-1: no table): where both are as before, there is nothing new."""
 
 
+class Observer(Protocol):
+    """Whoever looks at a model while it serves."""
+
+    def quality(self, model: str, window: timedelta) -> list[LiveQuality]:
+        """Live quality of each version that answered in the window. Raises NoSuchModel."""
+
+    def drift(self, model: str, window: timedelta) -> Drifted | None:
+        """Drift of the window's answers from the champion's training set. Raises NoSuchModel."""
+
+
 class Observing:
-    """Looks at a window that ends now."""
+    """Looks at a window that ends now (an Observer)."""
 
     def __init__(
         self,

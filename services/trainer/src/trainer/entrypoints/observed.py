@@ -11,10 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from evidence.drift import Drift
 from evidence.quality import Estimate
 from flywheel_schemas.spec_model import parse_duration
-from http_api.recent import Recent
 from trainer.application.drift_history import DriftHistory
 from trainer.application.measuring import WINDOW
-from trainer.application.observing import Observing
+from trainer.application.observing import Observer
 from trainer.domain.drifting import Drifted
 from trainer.domain.live import LiveQuality
 from trainer.entrypoints.routes import Name, Reader, problems_of
@@ -116,21 +115,18 @@ class DriftHistoryShown(Shown):
     samples: list[DriftSampleShown]
 
 
-def install(app: FastAPI, observing: Observing, history: DriftHistory) -> None:
-    """Add the routes. What they show of quality and drift may be of a moment ago."""
-    qualities: Recent[list[LiveQuality]] = Recent()
-    drifts: Recent[Drifted | None] = Recent()
+def install(app: FastAPI, observer: Observer, history: DriftHistory) -> None:
+    """Add the routes."""
 
     @app.get("/v1/models/{model}/quality", tags=["watching"], responses=problems_of(404, 503))
     def quality(model: Name, _: Reader, window: Window = WINDOW) -> QualityShown:
         """How good each version is on what it answered in the window, by the audited estimate with its interval."""
-        found = qualities.get((model, window), lambda: observing.quality(model, window))
-        return QualityShown(model=model, versions=[_version(each) for each in found])
+        return QualityShown(model=model, versions=[_version(each) for each in observer.quality(model, window)])
 
     @app.get("/v1/models/{model}/drift", tags=["watching"], responses=problems_of(404, 503))
     def drift(model: Name, _: Reader, window: Window = WINDOW) -> DriftsShown:
         """How far features and scores of the window have moved from the champion's training set."""
-        return _drifted(model, drifts.get((model, window), lambda: observing.drift(model, window)))
+        return _drifted(model, observer.drift(model, window))
 
     @app.get("/v1/models/{model}/drift/history", tags=["watching"], responses=problems_of(404, 503))
     def drift_history(model: Name, _: Reader) -> DriftHistoryShown:
