@@ -1,7 +1,13 @@
 """What holds for every test of the repository."""
 
+from collections.abc import Callable, Iterator, Sequence
+
 import pytest
 from hypothesis import settings
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from telemetry import tracing
 
 # The machine may be shared and slow: how long an example takes says nothing about the code.
 settings.register_profile("flywheel", deadline=None)
@@ -27,3 +33,18 @@ def _rank(item: pytest.Item) -> int:
     return next(
         (rank for rank, begin in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(begin)), len(_LONGEST_FIRST)
     )
+
+
+@pytest.fixture
+def spans() -> Iterator[Callable[[], Sequence[ReadableSpan]]]:
+    """Records every span of this process; calling it gives those that have ended."""
+    exporter = InMemorySpanExporter()
+    tracing.record_to("tests", exporter)
+
+    def ended() -> Sequence[ReadableSpan]:
+        if tracing._provider is not None:
+            tracing._provider.force_flush()
+        return exporter.get_finished_spans()
+
+    yield ended
+    tracing.shutdown()

@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmarks import results
 from flywheel_local.stack import Stack
 
-PARTS = ("ingest", "processor", "lake", "inference", "tracing", "console")
+PARTS = ("ingest", "processor", "lake", "inference", "training", "tracing", "console")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks import crowded
 from benchmarks.results import Row
-from tests import chromium
+from tests.debian import CHROMIUM
 from tests.waiting import until
 
 _VISITS, _PAINT_MS, _KILOBYTES = 5, 1000.0, 300.0
@@ -38,9 +38,9 @@ class Visit:
 
 def run(env: Mapping[str, str]) -> list[Row]:
     """A row per page, and one for the weight of the overview; about six minutes, most of them for building it."""
-    path = chromium.executable()
+    path = CHROMIUM.executable()
     if path is None:
-        raise RuntimeError(chromium.HOW)
+        raise RuntimeError(CHROMIUM.how)
     with tempfile.TemporaryDirectory(prefix="flywheel-console-") as home:
         stack = crowded.build(env, Path(home))
         try:

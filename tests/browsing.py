@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests import chromium
+from tests.debian import CHROMIUM
 
 # The machine may do much else; a test waits no longer than it must.
 _PATIENCE_MS = 30_000
@@ -23,9 +23,9 @@ _COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Ends with its module: while Playwright runs, no test of this process can have an event loop of its own."""
-    path = chromium.executable()
+    path = CHROMIUM.executable()
     if path is None:
-        pytest.skip(chromium.HOW)
+        pytest.skip(CHROMIUM.how)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield started

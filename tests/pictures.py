@@ -24,7 +24,8 @@ from flywheel_local.stack import Stack
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
-from tests import chromium, story
+from tests import story
+from tests.debian import CHROMIUM
 from tests.waiting import until
 
 FOLDER = story.ROOT / "docs/images/console"
@@ -57,7 +58,7 @@ def main() -> None:
             with timed("1, up"):
                 stack.start()
             with sync_playwright() as playwright:
-                path = chromium.executable()
+                path = CHROMIUM.executable()
                 browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
                 take_all(browser, stack.env, Path(home))
         finally:

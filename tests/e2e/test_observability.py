@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.observability.dashboards import DASHBOARDS
 from flywheel_local.stack import Stack
 from tests.collecting import Collected, Collector, collecting
-from tests.prometheus import HOW, server
+from tests.debian import PROMETHEUS
 from tests.waiting import comes_true, until
 
 MODEL = "observed"
@@ -265,8 +265,8 @@ def test_the_documented_table_of_metrics_is_what_the_services_expose(loop: Any, 
 
 @pytest.fixture(scope="module")
 def prometheus(loop: Any, observed: Stack) -> Iterator[str]:
-    if server() is None:
-        pytest.skip(HOW)
+    if PROMETHEUS.executable() is None:
+        pytest.skip(PROMETHEUS.how)
     yield observed.start_prometheus(scrape_every="1s")
 
 

@@ -11,12 +11,12 @@ import yaml
 
 from deploy.observability import rules
 from deploy.observability.__main__ import RULES, generated
+from tests.debian import PROMTOOL
 from tests.observability.cases import Case, cases
-from tests.prometheus import HOW, promtool
 
 REPOSITORY = Path(__file__).parents[2]
 CASES = list(cases())
-needs_promtool = pytest.mark.skipif(promtool() is None, reason=HOW)
+needs_promtool = pytest.mark.skipif(PROMTOOL.executable() is None, reason=PROMTOOL.how)
 
 
 def test_what_is_committed_is_what_the_code_says() -> None:
@@ -56,7 +56,9 @@ def test_every_metric_that_a_rule_asks_for_is_in_the_documented_table() -> None:
 
 @needs_promtool
 def test_prometheus_reads_the_rules() -> None:
-    done = subprocess.run([str(promtool()), "check", "rules", str(RULES)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(PROMTOOL.executable()), "check", "rules", str(RULES)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -94,7 +96,11 @@ def _run(chosen: Sequence[Case], folder: Path) -> "subprocess.CompletedProcess[s
     path = folder / "cases.json"  # promtool reads YAML, and JSON is YAML
     path.write_text(json.dumps(document))
     return subprocess.run(
-        [str(promtool()), "test", "rules", str(path)], capture_output=True, text=True, check=False, timeout=240
+        [str(PROMTOOL.executable()), "test", "rules", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
     )
 
 

@@ -1,7 +1,6 @@
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,19 +27,6 @@ def client() -> TestClient:
     app.router.routes.append(Route("/plain/{name}", plain))
     ops.install(app, {})
     return TestClient(app, raise_server_exceptions=False)
-
-
-@pytest.fixture
-def spans():
-    exporter = InMemorySpanExporter()
-    tracing.record_to("tests", exporter)
-
-    def finished():
-        tracing._provider.force_flush()
-        return exporter.get_finished_spans()
-
-    yield finished
-    tracing.shutdown()
 
 
 def counted(line: str) -> float:

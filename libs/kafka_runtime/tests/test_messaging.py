@@ -1,5 +1,3 @@
-import pytest
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from kafka_runtime import messaging
@@ -11,19 +9,6 @@ TOPIC = FEEDBACK_EVENTS.name
 
 def cause(number: int, flags: str = "01") -> str:
     return f"00-{number:032x}-{number:016x}-{flags}"
-
-
-@pytest.fixture
-def spans():
-    exporter = InMemorySpanExporter()
-    tracing.record_to("tests", exporter)
-
-    def finished():
-        tracing._provider.force_flush()
-        return exporter.get_finished_spans()
-
-    yield finished
-    tracing.shutdown()
 
 
 def test_sending_is_a_producer_span_whose_context_the_record_carries(spans):
