@@ -1,4 +1,3 @@
-
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from kafka_runtime import messaging
 from kafka_runtime.record import Record
