@@ -1,3 +1,4 @@
+import os
 import uuid
 from datetime import UTC, date, datetime, timedelta
 
@@ -65,6 +66,19 @@ def test_versions_stay_readable_until_vacuum_takes_their_files(lake, table, rows
     with pytest.raises(VersionGone):
         read.collect(read.feedback(lake, "fruit", version), "fruit")
     assert offsets(lake) == list(range(10))
+
+
+def test_the_log_is_cut_by_upkeep_and_never_by_an_append(lake, table, rows, tmp_path):
+    fill(table, rows, 0, 19)
+    log = tmp_path / "fruit" / "feedback" / "_delta_log"
+    for written in log.glob("*.json"):
+        os.utime(written, (0, 0))
+    fill(table, rows, 20, 45)
+    assert (log / f"{1:020}.json").exists()
+    keep_up(lake, "fruit", RetentionPolicy(), NOON, full=False)
+    assert not (log / f"{1:020}.json").exists()
+    assert offsets(lake) == list(range(46))
+    assert append_once(table, rows(40, 46), "feedback-events/0", 46).rows_appended == 1
 
 
 def test_upkeep_with_nothing_to_do_commits_nothing(lake, table, rows):

@@ -5,7 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import TableNotFoundError
 from deltalake.schema import Field, Schema
 
@@ -17,6 +24,8 @@ _COMMITS_BEFORE_RELOAD = 20
 # A single row is read with its group, so groups are small; long scans do not mind.
 _GROUP_ROWS = 16_384
 _CONFIGURATION = {"delta.checkpointInterval": "20"}
+# To find expired files of its log, Delta lists all of it; the commits of upkeep do so, appends need not.
+_AFTER_APPEND = PostCommitHookProperties(cleanup_expired_logs=False)
 
 
 class LakeTable:
@@ -80,7 +89,12 @@ class LakeTable:
         """Append `rows` to `snapshot` and give the new version. Raises Conflict, LakeUnavailable, Poison or Fatal."""
         with translated(self.uri):
             write_deltalake(
-                snapshot, rows, mode="append", commit_properties=commit, writer_properties=self.writer_properties()
+                snapshot,
+                rows,
+                mode="append",
+                commit_properties=commit,
+                post_commithook_properties=_AFTER_APPEND,
+                writer_properties=self.writer_properties(),
             )
         return int(snapshot.version())
 
