@@ -4,6 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done)
 
@@ -20,8 +21,12 @@ $(INSTALLED): requirements.lock pyproject.toml
 		"Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(PIP) --require-hashes -r $(VENV)/uv.lock
+	@echo "Installing what requirements.lock names into $(VENV)"
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock || { \
+		echo "uv could not (does only pip know of your mirror?); trying with pip"; $(PIP) --require-hashes -r requirements.lock; }
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 up: setup ## Start Kafka, S3, MLflow and every service; print the addresses (OBSERVABILITY=1 for Prometheus too)
@@ -42,7 +47,7 @@ demo: setup ## The whole loop on real flights, with a report (MONTHS=3 for less,
 
 test: setup web/node_modules/.installed ## Every test, on real servers (ARGS="-k name" for some)
 	@$(PY) -m tests.debian
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: setup ## Kill processes under load for longer than `make test` does, then account for every event
 	@$(PY) -m tests.chaos $(ARGS)
