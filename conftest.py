@@ -1,5 +1,6 @@
 """What holds for every test of the repository."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -9,17 +10,32 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from telemetry import tracing
 
+# Read when LightGBM is loaded, by whichever test comes first: its threads shall not spin while they wait.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # The machine may be shared and slow: how long an example takes says nothing about the code.
 settings.register_profile("flywheel", deadline=None)
 settings.load_profile("flywheel")
 
 
-# With the longest last, one process would still run them when the others have long ended.
+# The longest first: with them last, one process would still run them when the others have long ended. Those that keep
+# the machine busy stand between those that mostly wait.
 _LONGEST_FIRST = (
+    "tests/e2e/test_demo",
+    "tests/integration/test_processor_exactly_once",
+    "tests/integration/test_inference_serving",
+    "tests/e2e/test_observability",
+    "tests/integration/test_processor_service",
+    "tests/chaos/test_short_round",
+    "tests/e2e/test_rollout",
+    "tests/integration/test_ingest_service",
+    "tests/integration/test_trainer_crash",
+    "tests/browser/test_console",
+    "tests/integration/test_stack.py",
+    "tests/integration/test_trainer_service",
     "tests/e2e/",
     "tests/browser/",
     "tests/chaos/",
-    "tests/integration/test_trainer",
     "tests/integration/",
 )
 

@@ -8,16 +8,17 @@ from deploy.observability.dashboards import DASHBOARDS
 
 HERE = Path(__file__).parent
 RULES = HERE / "rules.yaml"
+MONITORING = HERE.parent / "k8s" / "components" / "monitoring"
 
 
 def generated() -> dict[Path, str]:
     """Every written file with its text."""
     texts = {
         RULES: rules.prometheus(),
-        HERE.parent / "k8s" / "components" / "monitoring" / "prometheus-rule.yaml": rules.operator(),
+        MONITORING / "prometheus-rule.yaml": rules.operator(),
     }
     for dashboard in DASHBOARDS:
-        texts[HERE / "dashboards" / f"{dashboard.uid}.json"] = json.dumps(dashboard.json(), indent=1) + "\n"
+        texts[MONITORING / "dashboards" / f"{dashboard.uid}.json"] = json.dumps(dashboard.json(), indent=1) + "\n"
     return texts
 
 

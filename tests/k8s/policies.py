@@ -16,6 +16,7 @@ READY_AT = {
     "trainer": "/readyz",
     "console": "/readyz",
 }
+DASHBOARD = "grafana_dashboard"  # the label by which Grafana's sidecar finds and follows dashboards
 OURS = tuple(READY_AT)
 
 
@@ -186,4 +187,9 @@ RULES: dict[str, Rule] = {
 
 
 def _changeable(manifests: Sequence[Manifest]) -> list[Manifest]:
-    return [each for each in of_kind(manifests, "ConfigMap", "Secret") if each.get("immutable") is not True]
+    """What workloads read; dashboards are found by their label, and followed."""
+    return [
+        each
+        for each in of_kind(manifests, "ConfigMap", "Secret")
+        if each.get("immutable") is not True and DASHBOARD not in each["metadata"].get("labels", {})
+    ]

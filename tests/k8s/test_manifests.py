@@ -1,6 +1,7 @@
 """The manifests are what Kubernetes takes and what docs/operations.md promises, and each rule can fail."""
 
 import copy
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deploy.observability.dashboards import DASHBOARDS
 from flywheel_schemas.topics import ALL_TOPICS
 from kafka_runtime.settings import KafkaSettings
 from stream_processor.settings import READER_GROUP
@@ -241,6 +243,15 @@ def test_the_pin_reaches_the_pods_and_the_analysis(rendered: Rendered) -> None:
     for analysis in analyses:
         arguments = {each["name"]: each.get("value") for each in analysis["args"]}
         assert (arguments["model"], arguments["version"]) == (pinned["MODEL"], pinned["VERSION"])
+
+
+def test_every_dashboard_is_where_grafanas_sidecar_looks(rendered: Rendered) -> None:
+    (found,) = [
+        each
+        for each in of_kind(rendered["production"], "ConfigMap")
+        if each["metadata"].get("labels", {}).get(policies.DASHBOARD) == "1"
+    ]
+    assert {json.loads(text)["uid"] for text in found["data"].values()} == {each.json()["uid"] for each in DASHBOARDS}
 
 
 def test_the_table_in_the_docs_is_what_is_rendered(rendered: Rendered) -> None:
