@@ -18,37 +18,45 @@ settings.register_profile("flywheel", deadline=None)
 settings.load_profile("flywheel")
 
 
-# The longest first: with them last, one process would still run them when the others have long ended. Those that keep
-# the machine busy stand between those that mostly wait.
+# The longest first: with them last, one process would still run them when the other has long ended.
 _LONGEST_FIRST = (
-    "tests/e2e/test_demo",
-    "tests/integration/test_processor_exactly_once",
-    "tests/integration/test_inference_serving",
-    "tests/e2e/test_observability",
-    "tests/integration/test_processor_service",
-    "tests/chaos/test_short_round",
-    "tests/e2e/test_rollout",
-    "tests/integration/test_ingest_service",
-    "tests/integration/test_trainer_crash",
-    "tests/browser/test_console",
-    "tests/integration/test_stack.py",
-    "tests/integration/test_trainer_service",
     "tests/e2e/",
     "tests/browser/",
     "tests/chaos/",
+    "tests/integration/test_trainer",
     "tests/integration/",
 )
+_WHOLE_STACK = "running_stack"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups right afterwards
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the tests that take longest first."""
+    """Gives each process whole files, or all tests that share the whole stack; those first, then what takes longest."""
     items.sort(key=_rank)
+    for item in items:
+        item.add_marker(
+            pytest.mark.xdist_group(_WHOLE_STACK if _shares_stack(item) else item.nodeid.partition("::")[0])
+        )
 
 
 def _rank(item: pytest.Item) -> int:
+    if _shares_stack(item):
+        return -1
     return next(
         (rank for rank, begin in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(begin)), len(_LONGEST_FIRST)
     )
+
+
+def _shares_stack(item: pytest.Item | None) -> bool:
+    return isinstance(item, pytest.Function) and _WHOLE_STACK in item.fixturenames
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stops the whole stack after the last test that shares it: an idle one slows the rest."""
+    shared = getattr(item, "funcargs", {}).get(_WHOLE_STACK)
+    if shared is not None and not _shares_stack(nextitem):
+        shared.stack.stop()
 
 
 @pytest.fixture

@@ -60,9 +60,9 @@ class RunningStack:
         return {**os.environ, "FLYWHEEL_HOME": str(self.stack.home)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Servers and every service, as `make up` starts them. They end with their module: idle ones slow the rest."""
+    """Servers and every service, as `make up` starts them, for all tests that say so, one after the other."""
     stack = Stack(tmp_path_factory.mktemp("whole"))
     stack.stop_with_parent()
     try:

@@ -17,7 +17,7 @@ from flywheel_schemas.spec import dump_spec, load_spec
 
 SPEC = Path(data.__file__).with_name("flights.yaml")
 LIMIT_S = 570  # about a minute on two quiet cores
-SHORT = ("--months", "1", "--seconds-per-month", "30", "--share", "0.25")
+SHORT = ("--months", "1", "--seconds-per-month", "20", "--share", "0.25")
 
 
 def small_spec(folder: Path) -> Path:
