@@ -45,8 +45,9 @@ async def until(condition) -> None:
 
 def test_the_headers_are_those_of_every_other_publisher():
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    ours = Envelope(FEEDBACK_EVENTS, "/flywheel/ingest").headers(EVENT_ID, b"2026-11-24T12:00:00Z", trace.encode())
-    assert ours == cloud_events.headers(FEEDBACK_EVENTS, EVENT_ID, "/flywheel/ingest", NOW, trace)
+    ours = Envelope(FEEDBACK_EVENTS, "/flywheel/ingest").shared(NOW, trace)
+    named = dict(cloud_events.headers(FEEDBACK_EVENTS, EVENT_ID, "/flywheel/ingest", NOW, trace))
+    assert dict(ours) | {"ce_id": EVENT_ID.encode()} == named
 
 
 class TestBrokerWatch:

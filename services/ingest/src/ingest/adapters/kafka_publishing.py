@@ -40,8 +40,8 @@ class KafkaPublishing:
             raise BrokerAway(self._watch.trouble)
         if self._loop is None:
             self._bind()
-        headers = self._envelope.headers(event.event_id, _time(received_at), traceparent.encode())
-        self._send(event, headers, partial(self._reported, outcome))
+        shared = self._envelope.shared(received_at, traceparent)
+        self._send(event, shared, partial(self._reported, outcome))
         if not self._looking:
             self._look_soon()
 
@@ -59,11 +59,11 @@ class KafkaPublishing:
             return dict.fromkeys((event.event_id for event in events), BrokerAway(self._watch.trouble))
         loop = self._loop or self._bind()
         sent = _Together(loop.create_future())
-        time, trace = _time(received_at), traceparent.encode()
+        shared = self._envelope.shared(received_at, traceparent)
         failed: dict[str, NotPublished] = {}
         for event in events:
             try:
-                self._send(event, self._envelope.headers(event.event_id, time, trace), sent.reported)
+                self._send(event, shared, sent.reported)
             except NotPublished as error:
                 failed[event.event_id] = error
         sent.expect(len(events) - len(failed))
@@ -80,9 +80,10 @@ class KafkaPublishing:
         self._loop = asyncio.get_running_loop()
         return self._loop
 
-    def _send(self, event: Accepted, headers: Headers, on_delivery: Any) -> None:
+    def _send(self, event: Accepted, shared: Headers, on_delivery: Any) -> None:
+        key = event.event_id.encode()
         try:
-            self._publisher.send_raw(self._topic.name, event.event_id.encode(), event.value, headers, on_delivery)
+            self._publisher.send_raw(self._topic.name, key, event.value, [("ce_id", key), *shared], on_delivery)
         except BrokerUnavailable as error:
             if isinstance(error.__cause__, BufferError):
                 raise Crowded("more feedback waits for Kafka than this service holds") from error
@@ -151,27 +152,17 @@ class _Together:
 
 
 class Envelope:
-    """The CloudEvents headers of kafka_runtime.cloud_events, with what never changes encoded once."""
+    """The CloudEvents headers of kafka_runtime.cloud_events but for ce_id, with what never changes encoded once."""
 
     def __init__(self, topic: Topic, source: str) -> None:
-        self._version = ("ce_specversion", b"1.0")
-        self._source = ("ce_source", source.encode())
-        self._type = ("ce_type", topic.ce_type.encode())
-        self._content = ("content-type", b"application/json")
-
-    def headers(self, event_id: str, time: bytes, traceparent: bytes) -> Headers:
-        """The headers of one event; `time` as RFC 3339 in UTC."""
-        return [
-            self._version,
-            ("ce_id", event_id.encode()),
-            self._source,
-            self._type,
-            ("ce_time", time),
-            self._content,
-            ("traceparent", traceparent),
+        self._constant: Headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_source", source.encode()),
+            ("ce_type", topic.ce_type.encode()),
+            ("content-type", b"application/json"),
         ]
 
-
-def _time(moment: datetime) -> bytes:
-    text: str = msgspec.to_builtins(moment)  # RFC 3339, a tenth of isoformat's time
-    return text.encode()
+    def shared(self, received_at: datetime, traceparent: str) -> Headers:
+        """What all events that came in together have in common."""
+        time: str = msgspec.to_builtins(received_at)  # RFC 3339, a tenth of isoformat's time
+        return [*self._constant, ("ce_time", time.encode()), ("traceparent", traceparent.encode())]

@@ -138,16 +138,12 @@ def _item(index: int, outcome: Outcome) -> dict[str, Any]:
 
 
 def _count(outcomes: Sequence[Outcome]) -> None:
-    lines = 0
-    for outcome in outcomes:
-        if isinstance(outcome, Accepted):
-            TALLY.accepted(outcome.model)
-            continue
-        reason = statuses.reason_of(outcome.failure)
+    TALLY.all_accepted([each.model for each in outcomes if isinstance(each, Accepted)])
+    for number, refusal in enumerate(each for each in outcomes if isinstance(each, Refusal)):
+        reason = statuses.reason_of(refusal.failure)
         TALLY.refused(reason)
-        lines += 1
-        if lines <= _MAX_LINES:
-            log.info("feedback_refused", reason=reason, event_id=outcome.event_id)
+        if number < _MAX_LINES:
+            log.info("feedback_refused", reason=reason, event_id=refusal.event_id)
 
 
 class _OnlyId(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -29,6 +29,10 @@ class Tally:
     def accepted(self, model: str) -> None:
         """Kafka has acknowledged an event."""
         self._accepted[model] += 1
+
+    def all_accepted(self, models: Iterable[str]) -> None:
+        """Kafka has acknowledged events of these models."""
+        self._accepted.update(models)
 
     def refused(self, reason: str) -> None:
         """An event, or a whole request, was not taken."""
