@@ -7,6 +7,8 @@ import pytest
 from hypothesis import settings
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from telemetry import tracing
 
@@ -26,36 +28,41 @@ _LONGEST_FIRST = (
     "tests/integration/test_trainer",
     "tests/integration/",
 )
-_WHOLE_STACK = "running_stack"
+# Stories on one whole stack, told one after the other in one process.
+_WHOLE_STACK = ("tests/browser/test_console.py", "tests/e2e/test_rollout.py", "tests/e2e/test_tutorial.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups right afterwards
+class _FilesAndStories(LoadFileScheduling):
+    """xdist's --dist loadfile, but for the files that share a stack: those go to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "whole stack" if file in _WHOLE_STACK else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Called by xdist."""
+    return _FilesAndStories(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives each process whole files, or all tests that share the whole stack; those first, then what takes longest."""
+    """Puts the tests that take longest first."""
     items.sort(key=_rank)
-    for item in items:
-        item.add_marker(
-            pytest.mark.xdist_group(_WHOLE_STACK if _shares_stack(item) else item.nodeid.partition("::")[0])
-        )
 
 
 def _rank(item: pytest.Item) -> int:
-    if _shares_stack(item):
+    if item.nodeid.startswith(_WHOLE_STACK):
         return -1
     return next(
         (rank for rank, begin in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(begin)), len(_LONGEST_FIRST)
     )
 
 
-def _shares_stack(item: pytest.Item | None) -> bool:
-    return isinstance(item, pytest.Function) and _WHOLE_STACK in item.fixturenames
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Stops the whole stack after the last test that shares it: an idle one slows the rest."""
-    shared = getattr(item, "funcargs", {}).get(_WHOLE_STACK)
-    if shared is not None and not _shares_stack(nextitem):
+    """Stops the whole stack after the last story: an idle one slows the rest."""
+    shared = getattr(item, "funcargs", {}).get("running_stack")
+    if shared is not None and (nextitem is None or not nextitem.nodeid.startswith(_WHOLE_STACK)):
         shared.stack.stop()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kafka_runtime.errors import Retryable
 
-_REST = 3
+_REST, _LONGEST_REST_S = 3, 1.0
 
 
 def until(
@@ -14,14 +14,14 @@ def until(
 ) -> Any:
     """What `condition` gives, once it is true. Raises AssertionError after `timeout_s`.
 
-    What is dear to ask is asked for at most a quarter of the time: who waits must not slow what it waits for.
+    What is dear to ask is asked less often, up to once a second: who waits must not slow what it waits for.
     """
     deadline = time.monotonic() + timeout_s
     began = time.monotonic()
     while not (found := _value(condition)):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout_s:g} s in vain for {what}")
-        time.sleep(max(every_s, _REST * (time.monotonic() - began)))
+        time.sleep(max(every_s, min(_REST * (time.monotonic() - began), _LONGEST_REST_S)))
         began = time.monotonic()
     return found
 
