@@ -41,7 +41,8 @@ class Recent(Generic[T]):
         found = self._made.get(key)
         if found is None:
             return self._make(key, make, found)
-        age_s, is_due = self._clock() - found.at_s, self._clock() - found.at_s > found.took_s * self._times
+        age_s = self._clock() - found.at_s
+        is_due = age_s > found.took_s * self._times
         if age_s > self._old_s or (is_due and found.took_s < QUICK_S):
             return self._make(key, make, found)
         if is_due and not self._making[key].locked():
@@ -56,8 +57,7 @@ class Recent(Generic[T]):
             began = self._clock()
             value = make()
             self._made[key] = _Made(value, self._clock(), self._clock() - began)
-        while len(self._made) > KEPT:
-            oldest = next(iter(self._made))
+        for oldest in list(self._made)[:-KEPT]:  # a copy: other threads add to it
             self._made.pop(oldest, None)
             self._making.pop(oldest, None)
         return value

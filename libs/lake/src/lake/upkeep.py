@@ -140,6 +140,5 @@ def _vacuum(table: LakeTable, lock: locks.TableLock, retention: RetentionPolicy,
         if not opened.vacuum(hours, dry_run=True, **how):
             return 0
         removed = opened.vacuum(hours, dry_run=False, commit_properties=lock.commit(), **how)
-        opened.cleanup_metadata()
     table.forget()
     return len(removed)
