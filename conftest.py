@@ -20,16 +20,17 @@ settings.register_profile("flywheel", deadline=None)
 settings.load_profile("flywheel")
 
 
+# Stories on one whole stack, told one after the other in one process.
+_WHOLE_STACK = ("tests/browser/test_console.py", "tests/e2e/test_rollout.py", "tests/e2e/test_tutorial.py")
 # The longest first: with them last, one process would still run them when the other has long ended.
 _LONGEST_FIRST = (
+    _WHOLE_STACK,
     "tests/e2e/",
     "tests/browser/",
     "tests/chaos/",
     "tests/integration/test_trainer",
     "tests/integration/",
 )
-# Stories on one whole stack, told one after the other in one process.
-_WHOLE_STACK = ("tests/browser/test_console.py", "tests/e2e/test_rollout.py", "tests/e2e/test_tutorial.py")
 
 
 class _FilesAndStories(LoadFileScheduling):
@@ -51,8 +52,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _rank(item: pytest.Item) -> int:
-    if item.nodeid.startswith(_WHOLE_STACK):
-        return -1
     return next(
         (rank for rank, begin in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(begin)), len(_LONGEST_FIRST)
     )

@@ -16,7 +16,7 @@ from flywheel_local.server import repository
 from flywheel_schemas.spec import dump_spec, load_spec
 
 SPEC = Path(data.__file__).with_name("flights.yaml")
-LIMIT_S = 570  # about a minute on two quiet cores
+LIMIT_S = 570  # about a minute and a half on two cores that do nothing else
 SHORT = ("--months", "1", "--seconds-per-month", "20", "--share", "0.25")
 
 

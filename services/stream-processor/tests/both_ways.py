@@ -105,37 +105,41 @@ def prediction_format():
 
 def check_feedback(*raws: bytes):
     """Decision and fast row of each record, after comparing them with each other and with the contract."""
-    format_ = feedback_format()
-    rows, decisions = fast(format_, list(raws)), [format_.route(raw) for raw in raws]
-    kept = iter(fast(format_, [one.canonical for one in decisions if isinstance(one, Store)]))
-    for raw, row, decision in zip(raws, rows, decisions, strict=True):
-        assert row is None or isinstance(decision, Store), (raw, decision)
-        if isinstance(decision, Store):
-            canonical, event = next(kept), Feedback.parse(raw)
-            assert canonical is not None, decision.canonical
-            expected = expected_feedback(event)
-            assert {name: canonical[name] for name in expected} == expected
-            for name in RULES[event.model].spec.feature_names:
-                assert canonical[name] == (event.features or {}).get(name)
-            assert row is None or row == canonical
-    return list(zip(decisions, rows, strict=True))
+
+    def compare(canonical, raw):
+        event = Feedback.parse(raw)
+        expected = expected_feedback(event)
+        assert {name: canonical[name] for name in expected} == expected
+        for name in RULES[event.model].spec.feature_names:
+            assert canonical[name] == (event.features or {}).get(name)
+
+    return check(feedback_format(), raws, compare)
 
 
 def check_prediction(*raws: bytes):
     """As `check_feedback`, for predictions."""
-    format_ = prediction_format()
+
+    def compare(canonical, raw):
+        event = Prediction.parse(raw)
+        assert (canonical["prediction_id"], canonical["predicted"]) == (str(event.prediction_id), event.label)
+        assert (canonical["occurred_at"], canonical["latency_ms"]) == (event.occurred_at, event.latency_ms)
+        scores = event.scores and [(name, event.scores[name]) for name in RULES[event.model].spec.classes]
+        assert canonical["scores"] == (scores if event.scores is not None else None)
+        assert canonical["score"] == (event.scores or {}).get(event.label)
+
+    return check(prediction_format(), raws, compare)
+
+
+def check(format_, raws, compare):
+    """Reads records the fast way and the careful one; `compare` holds what is stored against the contract."""
     rows, decisions = fast(format_, list(raws)), [format_.route(raw) for raw in raws]
     kept = iter(fast(format_, [one.canonical for one in decisions if isinstance(one, Store)]))
     for raw, row, decision in zip(raws, rows, decisions, strict=True):
         assert row is None or isinstance(decision, Store), (raw, decision)
         if isinstance(decision, Store):
-            canonical, event = next(kept), Prediction.parse(raw)
+            canonical = next(kept)
             assert canonical is not None, decision.canonical
-            assert (canonical["prediction_id"], canonical["predicted"]) == (str(event.prediction_id), event.label)
-            assert (canonical["occurred_at"], canonical["latency_ms"]) == (event.occurred_at, event.latency_ms)
-            scores = event.scores and [(name, event.scores[name]) for name in RULES[event.model].spec.classes]
-            assert canonical["scores"] == (scores if event.scores is not None else None)
-            assert canonical["score"] == (event.scores or {}).get(event.label)
+            compare(canonical, raw)
             assert row is None or row == canonical
     return list(zip(decisions, rows, strict=True))
 
