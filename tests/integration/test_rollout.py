@@ -184,7 +184,7 @@ def test_a_rollback_needs_no_registry_and_the_registry_follows_when_it_is_back(
         back = threading.Thread(target=blind.rollout.rollback, args=(trial.model, None, "it is wrong", "key-1"))
         back.start()
         while trial.latest().champion != "1":
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 60
         back.join()
     assert trial.registry.champion(trial.model).version == "2"
     assert trial.trainer.recover.announcements() == 1

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,9 +97,7 @@ def test_an_unknown_service_cannot_be_scaled_and_the_known_ones_are_named(up, ru
 
 
 def test_down_leaves_nothing_running_and_says_so(up, run, home):
-    started = time.monotonic()
     outcome = run("flywheel_local", "down")
     assert outcome.returncode == 0
     assert Processes(home).everyone() == []
     assert pids(home) == {}
-    assert time.monotonic() - started < 60

@@ -153,7 +153,7 @@ def answered(*ids: str) -> Answered:
     return Answered("m", "1", "champion", [{}] * len(ids), answers, None, 1.0, 0.1, "00-t")
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass in time"

@@ -126,7 +126,7 @@ def promoted(artifact: Artifact, minutes: int = 0) -> ModelUpdated:
     )
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass in time"

@@ -38,7 +38,7 @@ def lake(folder: Path) -> Lake:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - conditions of several kinds, none of which could set an event
             await asyncio.sleep(0.005)
 
