@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, NoReturn
 
 import httpx
@@ -24,9 +25,19 @@ class Service:
         self.url = service_url(os.environ, name)
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, trust_env=False)
 
-    def get(self, path: str) -> Any:
-        """The JSON reply."""
-        return self._answer(lambda: self._http.get(path)).json()
+    def get(self, path: str, *, patience_s: float = 0.0) -> Any:
+        """The JSON reply. Who waits for something anyway is patient: a 503 is asked again after its Retry-After."""
+        deadline = time.monotonic() + patience_s
+
+        def ask() -> httpx.Response:
+            while (reply := self._http.get(path)).status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+                rest_s = float(reply.headers.get("Retry-After", POLL_S))
+                if time.monotonic() + rest_s > deadline:
+                    break
+                time.sleep(rest_s)
+            return reply
+
+        return self._answer(ask).json()
 
     def page(self, path: str) -> tuple[list[str], str | None]:
         """The lines of an NDJSON reply, and the path of the next page."""
@@ -62,7 +73,7 @@ def wait_for_run(
     deadline = time.monotonic() + timeout_s
     with _spinner(quiet) as tell:
         while True:
-            answer = trainer.get(f"/v1/models/{model}/runs")
+            answer = trainer.get(f"/v1/models/{model}/runs", patience_s=deadline - time.monotonic())
             run = next((run for run in answer["runs"] if is_it(run)), None)
             if run and run_ended(run):
                 return dict(run)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import typer
 
 from flywheel_cli.output import fail, show
-from flywheel_cli.trainer_api import Service
+from flywheel_cli.trainer_api import POLL_S, Service
 
 app = typer.Typer(no_args_is_help=True, help="Look at single pieces of feedback, or erase those of a user.")
 
@@ -33,12 +33,12 @@ def show_event(
     """Where it is: received, stored (in which dataset version) or refused, and which versions learned from it."""
     if wait is not None and wait not in _ORDER:
         fail(f"--wait takes {', '.join(_ORDER)}; this is {wait}.", "For example: --wait stored", exit_code=2)
-    ingest = Service("INGEST")
-    deadline = time.monotonic() + timeout
-    found = ingest.get(f"/v1/feedback/{event_id}")
+    ingest, path = Service("INGEST"), f"/v1/feedback/{event_id}"
+    deadline = time.monotonic() + (timeout if wait else 0.0)
+    found = ingest.get(path, patience_s=deadline - time.monotonic())
     while wait and not _reached(found, wait) and time.monotonic() < deadline:
-        time.sleep(0.3)
-        found = ingest.get(f"/v1/feedback/{event_id}")
+        time.sleep(POLL_S)
+        found = ingest.get(path, patience_s=deadline - time.monotonic())
     show(found, as_json=as_json)
     if wait and not _reached(found, wait):
         fail(f"It is {found['status']}, not {wait}, after {timeout:g} s.", "`flywheel doctor` says what does not work.")
