@@ -33,6 +33,7 @@ _GIVEN = (
 )  # fmt: skip
 # Not a partition's own id: the processor would take the table for another topic's.
 _WRITER = "benchmark"
+_TABLES: tuple[schema.Kind, ...] = ("predictions", "feedback")
 _BASE_ROWS, _USERS, _SOURCES = 4_000, 5_000, ("shop", "support", "app")
 
 
@@ -121,12 +122,12 @@ def _fill(lake: Lake, number: int, rows: int) -> None:
     """Predictions and what people said about them, day by day until now."""
     spec, random = spec_of(number), np.random.default_rng(number)
     days = DAYS if rows > DAYS * 100 else 1
-    for kind in ("predictions", "feedback"):
+    for kind in _TABLES:
         lake.table(spec.name, kind).ensure(schema.of(kind, spec))
     for day in range(days):
         when = datetime.now(UTC) - timedelta(days=days - 1 - day, minutes=1)
         columns = _answers(random, day, rows // days, when)
-        for kind in ("predictions", "feedback"):
+        for kind in _TABLES:
             wanted = schema.of(kind, spec)
             n = rows // days
             arrays = [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(n, f.type) for f in wanted]

@@ -7,29 +7,27 @@ whose data nobody needs.
 import json
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 from uuid import UUID
 
+from benchmarks import processes
 from benchmarks.load import Load, Outcome, measure
 from benchmarks.results import Row
+from flywheel_local.ports import free_ports
 
 _REFERENCES = str(Path(__file__).with_name("ingest_references.py"))
 _ROUNDS = 3
 _SECONDS = 3.0
 _WARM_UP_S = 10.0  # a broker that has just started compiles itself on the cores that are measured
 _BATCH = 1000
-_SPEC = """
+SPEC = """
 name: bench
 task: binary
 label: {name: late, values: [on_time, late], positive: late}
@@ -45,13 +43,12 @@ features:
 
 def run(env: Mapping[str, str]) -> list[Row]:
     """Two rows, in about half a minute. `env` names Kafka and S3 as the services' environment does."""
-    full = {**os.environ, **env, "FEEDBACK_TOKEN_KEY": env.get("FEEDBACK_TOKEN_KEY", "benchmark-benchmark")}
+    full = {**env, "FEEDBACK_TOKEN_KEY": env.get("FEEDBACK_TOKEN_KEY", "benchmark-benchmark")}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (folder / "bench.yaml").write_text(_SPEC)
-        full |= {"MODEL_SPECS_DIR": str(folder), "LOG_LEVEL": "WARNING", "API_KEYS_FILE": ""}
-        addresses = {name: stack.enter_context(_serving(name, full)) for name in ("ingest", "hello", "fastapi")}
-        bodies = [json.dumps(event, separators=(",", ":")) for event in _events(500)]
+        addresses = {"ingest": stack.enter_context(serving(full, folder / "ingest"))}
+        addresses |= {name: stack.enter_context(_reference(name, full, folder)) for name in ("hello", "fastapi")}
+        bodies = [json.dumps(event, separators=(",", ":")) for event in events(500)]
         measure(Load(f"{addresses['ingest']}/v1/feedback", bodies, seconds=_WARM_UP_S))
         return [_single(addresses, bodies), _batch(addresses["ingest"], full)]
 
@@ -79,16 +76,17 @@ def _single(addresses: Mapping[str, str], bodies: list[str]) -> Row:
 
 
 def _batch(address: str, env: Mapping[str, str]) -> Row:
-    events = list(_events(_BATCH))
-    body = json.dumps(events, separators=(",", ":"))
+    batch = list(events(_BATCH))
+    body = json.dumps(batch, separators=(",", ":"))
     measure(Load(f"{address}/v1/feedback/batch", [body], connections=4, seconds=_WARM_UP_S))
-    values = "\n".join(json.dumps(_as_published(event), separators=(",", ":")) for event in events)
+    values = "\n".join(json.dumps(_as_published(event), separators=(",", ":")) for event in batch)
     batches, raw = [], []
     for _ in range(_ROUNDS):
         load = Load(f"{address}/v1/feedback/batch", [body], connections=4, seconds=_SECONDS)
         batches.append(measure(load))
         command = [sys.executable, _REFERENCES, "produce", str(_SECONDS)]
-        done = subprocess.run(command, input=values, env=dict(env), capture_output=True, text=True, check=True)
+        own = {**os.environ, **env}
+        done = subprocess.run(command, input=values, env=own, capture_output=True, text=True, check=True)
         raw.append(float(done.stdout))
     rate = statistics.median(each.per_second for each in batches) * _BATCH
     reference = statistics.median(raw)
@@ -107,7 +105,8 @@ def _batch(address: str, env: Mapping[str, str]) -> Row:
     )
 
 
-def _events(count: int) -> Iterator[dict[str, Any]]:
+def events(count: int) -> Iterator[dict[str, Any]]:
+    """Corrections of the model in `SPEC`, the same each time."""
     draw = random.Random(7)
     for _ in range(count):
         yield {
@@ -136,32 +135,23 @@ def _as_published(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _serving(name: str, env: Mapping[str, str]) -> Iterator[str]:
-    port = _free_port()
-    command = [sys.executable, "-m", "ingest"] if name == "ingest" else [sys.executable, _REFERENCES, name, str(port)]
-    process = subprocess.Popen(command, env={**env, "INGEST_PORT": str(port)})
-    try:
-        _wait_until_ready(process, f"http://127.0.0.1:{port}{'/readyz' if name == 'ingest' else '/'}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+def serving(env: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """The address of an ingest service that knows the model of `events`, with its files in `folder`."""
+    specs = folder / "specs"
+    specs.mkdir(parents=True)
+    (specs / "bench.yaml").write_text(SPEC)
+    [port] = free_ports(1)
+    own = {"INGEST_PORT": str(port), "MODEL_SPECS_DIR": str(specs), "LOG_LEVEL": "WARNING", "API_KEYS_FILE": ""}
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "ingest"]
+    with processes.serving(command, {**os.environ, **env, **own}, f"{url}/readyz", folder / "log"):
+        yield url
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urlopen(url, timeout=1).close()
-            return
-        except URLError as error:
-            if getattr(error, "code", None) == 404:  # it serves, and has nothing there
-                return
-            time.sleep(0.05)
-    raise RuntimeError(f"{url} did not become ready within {timeout_s:g} s; its own output says why")
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+@contextmanager
+def _reference(name: str, env: Mapping[str, str], folder: Path) -> Iterator[str]:
+    [port] = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, _REFERENCES, name, str(port)]
+    with processes.serving(command, {**os.environ, **env}, f"{url}/", folder / f"{name}.log"):
+        yield url

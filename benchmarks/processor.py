@@ -7,7 +7,6 @@ prefixes of their own: give it servers whose data nobody needs.
 import json
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
@@ -18,14 +17,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import numpy as np
 import pyarrow as pa
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from benchmarks import processes
 from benchmarks.results import Row
+from flywheel_local.ports import free_ports
 from flywheel_schemas.spec import ModelSpec, parse_spec
 from flywheel_schemas.topics import FEEDBACK_EVENTS, PREDICTIONS
 from kafka_runtime import tail
@@ -140,8 +139,8 @@ def _reference(env: Mapping[str, str], kafka: KafkaSettings, begin: Mapping[str,
 
 
 def _lake(env: Mapping[str, str], spec: ModelSpec) -> Lake:
-    named = {name: value for name, value in env.items() if name.startswith(("S3_", "AWS_"))}
-    lake = Lake(LakeSettings(**named, LAKE_URI=f"s3://flywheel/bench-processor-{uuid.uuid4().hex[:8]}"))
+    uri = f"s3://flywheel/bench-processor-{uuid.uuid4().hex[:8]}"
+    lake = Lake(LakeSettings.model_validate({**env, "LAKE_URI": uri}))
     lake.ensure_bucket()
     lake.specs.put(spec)
     return lake
@@ -199,34 +198,16 @@ def _one(kafka: KafkaSettings, lake: Lake) -> float:
 @contextmanager
 def _worker(env: Mapping[str, str], group: str) -> Iterator[None]:
     """One processor, from the moment that it is ready."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         environment = {
             **env, "PROCESSOR_PORT": str(port), "PROCESSOR_READER_GROUP": group, "PROCESSOR_APP_ID": f"{group}-app",
             "MODEL_SPECS_DIR": folder, "API_KEYS_FILE": "",
         }  # fmt: skip
-        with log.open("wb") as errors:
-            command = [sys.executable, "-m", "stream_processor"]
-            worker = subprocess.Popen(command, env=environment, stderr=errors, cwd=folder)
-        try:
-            _until_ready(port, worker, log)
+        command = [sys.executable, "-m", "stream_processor"]
+        with processes.serving(command, environment, f"http://127.0.0.1:{port}/readyz", log):
             yield
-        finally:
-            worker.terminate()
-            worker.wait(30)
-
-
-def _until_ready(port: int, worker: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.perf_counter() + _LIMIT_S
-    while time.perf_counter() < deadline and worker.poll() is None:
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-                return
-        except (URLError, OSError):
-            time.sleep(0.02)
-    raise RuntimeError(f"the processor did not become ready:\n{log.read_text()[-4000:]}")
 
 
 def _seed(lake: Lake, spec: ModelSpec, partitions: int) -> None:

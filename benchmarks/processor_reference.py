@@ -30,7 +30,7 @@ async def measure(app_id: str, seconds: float) -> None:
     topic = app.topic("feedback-events", key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
     seen, first, last = 0, 0.0, 0.0
 
-    @app.agent(topic)
+    @app.agent(topic)  # type: ignore[untyped-decorator] # Faust has no types
     async def nothing(stream: object) -> None:
         nonlocal seen, first, last
         async for _ in stream:  # type: ignore[attr-defined]

@@ -5,7 +5,6 @@ done per request, since the same code without it does not exist.
 """
 
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -18,7 +17,7 @@ from threading import Thread
 
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from benchmarks import inference, ingest
+from benchmarks import ingest, processes, replicas
 from benchmarks.load import Load, measure
 from benchmarks.results import Row
 from flywheel_schemas.spec import parse_spec
@@ -33,34 +32,29 @@ _FLUSH = 50_000
 
 def run(env: Mapping[str, str]) -> list[Row]:
     """Three rows, in about two minutes."""
-    full = {**os.environ, **env, "FEEDBACK_TOKEN_KEY": env.get("FEEDBACK_TOKEN_KEY", "benchmark-benchmark")}
+    full = {**env, "FEEDBACK_TOKEN_KEY": env.get("FEEDBACK_TOKEN_KEY", "benchmark-benchmark")}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         on = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.enter_context(_sink())}
-        return [_ingest(full, on, folder), _predict(full, on, folder), _processor()]
+        return [_ingest(full, on, folder / "ingest"), _predict(full, on, folder / "predict"), _processor()]
 
 
 def _ingest(env: Mapping[str, str], on: Mapping[str, str], folder: Path) -> Row:
-    (folder / "specs").mkdir()
-    (folder / "specs" / "bench.yaml").write_text(ingest._SPEC)
-    quiet = {**env, "MODEL_SPECS_DIR": str(folder / "specs"), "LOG_LEVEL": "WARNING", "API_KEYS_FILE": ""}
-    bodies = [json.dumps(event, separators=(",", ":")) for event in ingest._events(500)]
-    with ingest._serving("ingest", quiet) as off_url, ingest._serving("ingest", {**quiet, **on}) as on_url:
+    bodies = [json.dumps(event, separators=(",", ":")) for event in ingest.events(500)]
+    with ingest.serving(env, folder / "off") as off_url, ingest.serving({**env, **on}, folder / "on") as on_url:
         rates = _rates(f"{off_url}/v1/feedback", f"{on_url}/v1/feedback", bodies)
     return _row("ingest", rates, _microseconds(lambda: (tracing.is_recording(), tracing.continue_trace(None))))
 
 
 def _predict(env: Mapping[str, str], on: Mapping[str, str], folder: Path) -> Row:
-    versions = inference._register(dict(env), [inference._train(1)] * 2)
+    versions = replicas.Versions.register(env)
     with (
-        inference._inference(dict(env), folder / "off") as (off_url, _),
-        inference._inference({**env, **on}, folder / "on") as (on_url, _),
+        replicas.running(env, folder / "off") as off,
+        replicas.running({**env, **on}, folder / "on") as recorded,
     ):
         versions.announce(versions.pair[0])
-        for url in (off_url, on_url):
-            inference._until(lambda url=url: inference._champion(url) == versions.pair[0].version)
-        path = f"/v1/models/{inference._NAME}/predict"
-        rates = _rates(off_url + path, on_url + path, list(inference._our_bodies(1)))
+        processes.until(lambda: all(each.serves(versions.pair[0]) for each in (off, recorded)))
+        rates = _rates(off.predict, recorded.predict, replicas.bodies(1))
     done = _microseconds(lambda: (tracing.is_recording(), tracing.is_recording(), tracing.continue_trace(None)))
     return _row("predict", rates, done)
 
@@ -89,8 +83,8 @@ def _row(name: str, rates: tuple[float, float, int], off_us: float) -> Row:
 
 
 def _processor() -> Row:
-    rules = {"bench": ModelRules.of(parse_spec(ingest._SPEC))}
-    events = [json.dumps({**each, "received_at": each["occurred_at"]}).encode() for each in ingest._events(_FLUSH)]
+    rules = {"bench": ModelRules.of(parse_spec(ingest.SPEC))}
+    events = [json.dumps({**each, "received_at": each["occurred_at"]}).encode() for each in ingest.events(_FLUSH)]
     headers = [[("ce_id", b"x"), ("traceparent", f"00-{n + 1:032x}-{n + 1:016x}-01".encode())] for n in range(_FLUSH)]
     decode = FeedbackFormat(rules, None).decode
     decoding_s = min(timeit.repeat(lambda: decode(events), number=1, repeat=3, timer=time.process_time))

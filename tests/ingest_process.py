@@ -1,7 +1,6 @@
 """The ingest service as a process of its own, for tests that need it whole."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from flywheel_local.ports import free_ports
 from flywheel_schemas.spec import parse_spec
 from flywheel_schemas.tokens import TokenKeys
 
@@ -44,7 +44,7 @@ def running(env: Mapping[str, str], folder: Path, *, wait_for: str = "/readyz", 
     specs.mkdir(exist_ok=True)
     (specs / "flights.yaml").write_text(FLIGHTS)
     parse_spec(FLIGHTS)
-    port, log = _free_port(), folder / "ingest.log"
+    [port], log = free_ports(1), folder / "ingest.log"
     own = {"INGEST_PORT": str(port), "MODEL_SPECS_DIR": str(specs), "FEEDBACK_TOKEN_KEY": SECRET, "API_KEYS_FILE": ""}
     with log.open("ab") as errors:
         process = subprocess.Popen(
@@ -69,9 +69,3 @@ def _wait(process: subprocess.Popen[bytes], client: httpx.Client, path: str, log
             pass
         time.sleep(0.1)
     raise AssertionError(f"ingest does not answer {path}: {log.read_text()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

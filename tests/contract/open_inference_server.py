@@ -3,11 +3,10 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import lightgbm
 import numpy as np
 import yaml
 
+from flywheel_local.ports import free_ports
 from tests.waiting import until
 
 MODEL, VERSION, OLDER = "trips", "7", "6"
@@ -69,7 +69,7 @@ def serving(home: Path, **settings: str) -> Iterator[Server]:
     """The process, from the time that its model answers."""
     store_copy(home / "models", SPEC, OLDER)
     store_copy(home / "models", SPEC)
-    ports = _free_ports(2)
+    ports = free_ports(2)
     env = {
         **os.environ,
         "FEEDBACK_TOKEN_KEY": "a key for tests only",
@@ -100,11 +100,3 @@ def serving(home: Path, **settings: str) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(40)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in taken:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in taken]

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import signal
-import socket
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties
 
+from flywheel_local.ports import free_ports
 from flywheel_schemas.events import ModelUpdated, ThresholdReached, TriggerReason
 from flywheel_schemas.spec import ModelSpec, parse_spec
 from kafka_runtime import topics
@@ -186,9 +186,7 @@ def bench(fresh_env: dict[str, str], tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture
 def replica(fresh_env: dict[str, str], tmp_path: Path) -> Iterator[Replica]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     env = {**os.environ, **fresh_env, "FEEDBACK_TOKEN_KEY": "a key for tests only", "INFERENCE_PORT": str(port)}
     env |= {"INFERENCE_CACHE_DIR": str(tmp_path / "models"), "INFERENCE_SPOOL_DIR": str(tmp_path / "spool")}
     env["INFERENCE_GRPC_PORT"] = "0"

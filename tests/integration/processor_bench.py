@@ -19,6 +19,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from flywheel_local.ports import free_ports
 from flywheel_schemas.spec import ModelSpec, parse_spec
 from flywheel_schemas.topics import (
     ALL_TOPICS,
@@ -44,11 +45,6 @@ features:
   - {{name: distance, type: number, range: [0, 6000], required: true}}
 retrain: {{feedback_count: {feedback_count}}}
 """)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @dataclass
@@ -104,7 +100,7 @@ class Bench:
         self.producer.poll(0)
 
     def start(self, dying: str | None = None, **env: str) -> subprocess.Popen[bytes]:
-        port = free_port()
+        [port] = free_ports(1)
         environment = {
             **os.environ, **self.env, "PROCESSOR_PORT": str(port), "PROCESSOR_APP_ID": f"app-{self.model}",
             "PROCESSOR_READER_GROUP": self.group, "PROCESSOR_SESSION_TIMEOUT_S": "6", "PROCESSOR_FLUSH_AGE_S": "0.3",

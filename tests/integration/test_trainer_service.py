@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from flywheel_local.ports import free_ports
 from flywheel_schemas.spec import dump_spec
 from flywheel_schemas.topics import MODEL_UPDATED
 from kafka_runtime import cloud_events, tail
@@ -24,9 +24,7 @@ Lab = Any
 
 @pytest.fixture
 def service(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    [port] = free_ports(1)
     monkeypatch.setenv("TRAINER_PORT", str(port))
     monkeypatch.delenv("TRAINER_URL", raising=False)
     monkeypatch.setenv("FLYWHEEL_HOME", str(tmp_path))  # a stack that was once started here is not meant
