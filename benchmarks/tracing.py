@@ -1,4 +1,4 @@
-"""bench.tracing.*: what tracing costs ingest, inference and the processor, on and off, in one run.
+"""bench.tracing.*: what tracing costs ingest, inference and the processor, on, on for some traces, and off, in one run.
 
 On means recorded and sent to a collector that throws everything away. Off is compared with nothing else than what is
 done per request, since the same code without it does not exist.
@@ -28,58 +28,66 @@ from telemetry import tracing
 
 _ROUNDS, _SECONDS, _WARM_UP_S = 5, 3.0, 5.0
 _FLUSH = 50_000
+_SAMPLED = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+_Modes = Mapping[str, Mapping[str, str]]  # how tracing is set, by name
 
 
 def run(env: Mapping[str, str]) -> list[Row]:
-    """Three rows, in about two minutes."""
+    """Five rows, in about three minutes."""
     full = {**env, "FEEDBACK_TOKEN_KEY": env.get("FEEDBACK_TOKEN_KEY", "benchmark-benchmark")}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        on = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.enter_context(_sink())}
-        return [_ingest(full, on, folder / "ingest"), _predict(full, on, folder / "predict"), _processor()]
+        endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": stack.enter_context(_sink())}
+        modes: _Modes = {"off": {}, "on": endpoint, "sampled": endpoint | _SAMPLED}
+        return [*_ingest(full, modes, folder / "ingest"), *_predict(full, modes, folder / "predict"), _processor()]
 
 
-def _ingest(env: Mapping[str, str], on: Mapping[str, str], folder: Path) -> Row:
+def _ingest(env: Mapping[str, str], modes: _Modes, folder: Path) -> list[Row]:
     bodies = [json.dumps(event, separators=(",", ":")) for event in ingest.events(500)]
-    with ingest.serving(env, folder / "off") as off_url, ingest.serving({**env, **on}, folder / "on") as on_url:
-        rates = _rates(f"{off_url}/v1/feedback", f"{on_url}/v1/feedback", bodies)
-    return _row("ingest", rates, _microseconds(lambda: (tracing.is_recording(), tracing.continue_trace(None))))
+    with ExitStack() as stack:
+        urls = {
+            mode: stack.enter_context(ingest.serving({**env, **own}, folder / mode)) + "/v1/feedback"
+            for mode, own in modes.items()
+        }
+        done_us = _microseconds(lambda: (tracing.is_recording(), tracing.continue_trace(None)))
+        return _rows("ingest", urls, bodies, done_us)
 
 
-def _predict(env: Mapping[str, str], on: Mapping[str, str], folder: Path) -> Row:
+def _predict(env: Mapping[str, str], modes: _Modes, folder: Path) -> list[Row]:
     versions = replicas.Versions.register(env)
-    with (
-        replicas.running(env, folder / "off") as off,
-        replicas.running({**env, **on}, folder / "on") as recorded,
-    ):
+    with ExitStack() as stack:
+        running = {
+            mode: stack.enter_context(replicas.running({**env, **own}, folder / mode)) for mode, own in modes.items()
+        }
         versions.announce(versions.pair[0])
-        processes.until(lambda: all(each.serves(versions.pair[0]) for each in (off, recorded)))
-        rates = _rates(off.predict, recorded.predict, replicas.bodies(1))
-    done = _microseconds(lambda: (tracing.is_recording(), tracing.is_recording(), tracing.continue_trace(None)))
-    return _row("predict", rates, done)
+        processes.until(lambda: all(each.serves(versions.pair[0]) for each in running.values()))
+        done_us = _microseconds(lambda: (tracing.is_recording(), tracing.is_recording(), tracing.continue_trace(None)))
+        return _rows("predict", {mode: each.predict for mode, each in running.items()}, replicas.bodies(1), done_us)
 
 
-def _rates(off: str, on: str, bodies: list[str]) -> tuple[float, float, int]:
-    """Requests a second off and on, measured in turns, and how many they were."""
-    for url in (off, on):
+def _rows(name: str, urls: Mapping[str, str], bodies: list[str], off_us: float) -> list[Row]:
+    """Requests a second in each mode, measured in turns; `off_us` is what is done per request without tracing."""
+    for url in urls.values():
         measure(Load(url, bodies, seconds=_WARM_UP_S))
-    found = [(measure(Load(off, bodies, seconds=_SECONDS)), measure(Load(on, bodies, seconds=_SECONDS)))
-             for _ in range(_ROUNDS)]  # fmt: skip
-    off_rate, on_rate = (statistics.median(pair[side].per_second for pair in found) for side in (0, 1))
-    return off_rate, on_rate, sum(each.requests for pair in found for each in pair)
-
-
-def _row(name: str, rates: tuple[float, float, int], off_us: float) -> Row:
-    off, on, requests = rates
-    return Row(
-        f"bench.tracing.{name}",
-        value=round(on),
-        unit="requests/s",
-        reference=round(off),
-        ratio=round(on / off, 3),
-        n=requests,
-        note=f"on against off; off, ids take {off_us:.2f} us, {off_us * off / 1e4:.1f} % of a request",
-    )
+    found = [{mode: measure(Load(url, bodies, seconds=_SECONDS)) for mode, url in urls.items()} for _ in range(_ROUNDS)]
+    rates = {mode: statistics.median(each[mode].per_second for each in found) for mode in urls}
+    off = rates["off"]
+    notes = {
+        "on": f"every trace, against off; off, ids take {off_us:.2f} us, {off_us * off / 1e4:.1f} % of a request",
+        "sampled": "one trace in a hundred, against off",
+    }
+    return [
+        Row(
+            f"bench.tracing.{name}" if mode == "on" else f"bench.tracing.{name}_{mode}",
+            value=round(rates[mode]),
+            unit="requests/s",
+            reference=round(off),
+            ratio=round(rates[mode] / off, 3),
+            n=sum(each[mode].requests for each in found),
+            note=note,
+        )
+        for mode, note in notes.items()
+    ]
 
 
 def _processor() -> Row:
