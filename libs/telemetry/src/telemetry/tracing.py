@@ -6,6 +6,7 @@ can be joined by trace_id.
 
 import random
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
@@ -14,6 +15,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -39,6 +42,7 @@ __all__ = [
     "is_recording",
     "shutdown",
     "span",
+    "unrecorded",
 ]
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -46,6 +50,22 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 Running = AbstractContextManager[Span]
 _provider: TracerProvider | None = None
 _tracer: trace.Tracer | None = None
+
+
+class _Ids(RandomIdGenerator):
+    """Random ids, but first those that the sampler has said to keep, so that no request is drawn for twice."""
+
+    def __init__(self) -> None:
+        self.kept: deque[int] = deque(maxlen=1000)
+
+    def generate_trace_id(self) -> int:
+        try:
+            return self.kept.popleft()
+        except IndexError:
+            return super().generate_trace_id()
+
+
+_ids = _Ids()
 
 
 def configure(service: str, endpoint: str | None) -> None:
@@ -62,7 +82,8 @@ def record_to(service: str, exporter: SpanExporter) -> None:
     """Record spans as `service` and give them to `exporter` in batches."""
     global _provider, _tracer  # noqa: PLW0603 - one recorder a process, like the logs
     shutdown()
-    _provider = TracerProvider(resource=Resource.create({"service.name": service, "service.namespace": "flywheel"}))
+    resource = Resource.create({"service.name": service, "service.namespace": "flywheel"})
+    _provider = TracerProvider(resource=resource, id_generator=_ids)
     _provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = _provider.get_tracer("flywheel")
 
@@ -70,6 +91,7 @@ def record_to(service: str, exporter: SpanExporter) -> None:
 def shutdown() -> None:
     """Send what is still unsent, and record nothing from now on."""
     global _provider, _tracer  # noqa: PLW0603 - one recorder a process, like the logs
+    _ids.kept.clear()
     if _provider is not None:
         _provider.shutdown()
     _provider = _tracer = None
@@ -98,6 +120,24 @@ def continue_trace(parent: str | None) -> str:
         ids = f"{random.getrandbits(192):048x}"
         return f"00-{ids[:32]}-{ids[32:]}-00"
     return f"00-{context.trace_id:032x}-{random.getrandbits(64):016x}-{context.trace_flags:02x}"
+
+
+def unrecorded(parent: str | None) -> str | None:
+    """`continue_trace` for whoever makes no spans; None where a span is to be made, since the sampler keeps this trace.
+
+    Samplers that look at parent and trace id alone (all of the SDK's own) are obeyed exactly: a new trace that is to be
+    kept lends its id to the next root span.
+    """
+    if _provider is None:
+        return continue_trace(parent)
+    above = _parse(parent) if parent else None
+    context = trace.set_span_in_context(NonRecordingSpan(above)) if above else otel_context.Context()
+    trace_id = above.trace_id if above else RandomIdGenerator.generate_trace_id(_ids)
+    if _provider.sampler.should_sample(context, trace_id, "").decision is not Decision.DROP:
+        if above is None:
+            _ids.kept.append(trace_id)
+        return None
+    return f"00-{trace_id:032x}-{random.getrandbits(64):016x}-00"
 
 
 @contextmanager

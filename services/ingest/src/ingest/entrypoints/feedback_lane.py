@@ -45,7 +45,8 @@ class FeedbackLane:
             event = self._intake.take_plain(body, arrival)
             if event is None:
                 return False
-            trace = tracing.continue_trace(text(head, b"traceparent"))
+            if (trace := tracing.unrecorded(text(head, b"traceparent"))) is None:
+                return False
             self._publishing.send(event, arrival.received_at, trace, _Outcome(event, answer))
         except (ProblemError, NotPublished):
             return False
@@ -75,10 +76,7 @@ class _Outcome:
 
 
 def _is_plain(head: dict[bytes, bytes]) -> bool:
-    """Whether nothing about the request needs more than the lane: no recorded span, no browser's rules, no coding."""
+    """Whether nothing about the request needs more than the lane: no browser's rules, no coding."""
     return (
-        head.get(b"content-type") == b"application/json"
-        and b"content-encoding" not in head
-        and b"origin" not in head
-        and not tracing.is_recording()
+        head.get(b"content-type") == b"application/json" and b"content-encoding" not in head and b"origin" not in head
     )
