@@ -10,11 +10,13 @@ from lake.append import append_once
 from lake.errors import VersionGone
 from lake.event_index import EventIndex
 from lake.locks import hold
+from lake.lookup import TableLookup
 from lake.sorted_ids import SortedIds
 from lake.upkeep import SMALL_FILES_OF_TODAY, TARGET_BYTES, days_to_compact, keep_up
 
 TODAY, YESTERDAY = date(2026, 3, 2), date(2026, 3, 1)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+EVENT_IDS = [str(uuid.uuid5(uuid.NAMESPACE_URL, f"0/{offset}")) for offset in range(10)]
 AT_ONCE = RetentionPolicy(vacuum_after=timedelta(0))
 
 
@@ -106,8 +108,7 @@ def test_the_index_knows_the_version_that_first_held_an_event_through_compaction
     found = {}
     for key, _ in index.manifest().runs:
         for offset in range(10):
-            event_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"0/{offset}"))
-            if row := SortedIds(lake).find(key, event_id):
+            if row := SortedIds(lake).find(key, EVENT_IDS[offset]):
                 found[offset] = row["dataset_version"]
     assert found == dict(enumerate(held))
     assert index.manifest().covered == {uri.rpartition("/")[2] for uri in table.at(None).file_uris()}
@@ -123,6 +124,26 @@ def test_runs_are_merged_and_old_ones_removed_one_upkeep_later(lake, table, rows
     assert len(manifest.runs) <= 3
     stored = {key for key in lake.objects.list("fruit/_flywheel/event_index/") if key.endswith(".parquet")}
     assert stored == {key for key, _ in manifest.runs}
+
+
+def test_a_lookup_kept_open_outlives_the_runs_that_it_knew(lake, table, rows):
+    index = EventIndex(lake, "fruit", "feedback")
+
+    def extend():
+        with hold(lake, "fruit", "feedback", "test") as lock:
+            index.extend(table.at(None), lock)
+
+    fill(table, rows, 0, 4)
+    extend()
+    fill(table, rows, 5, 9)
+    lookup = TableLookup(lake, "fruit", "feedback", ())
+    assert lookup.find(EVENT_IDS[9])["kafka_offset"] == 9
+    known = index.manifest()
+    extend()
+    extend()
+    assert all(lake.objects.get(key) is None for key, _ in known.runs)
+    assert [lookup.find(one)["kafka_offset"] for one in EVENT_IDS] == list(range(10))
+    assert lookup.find(str(uuid.uuid4())) is None
 
 
 def test_a_crash_between_compaction_and_index_leaves_files_that_are_indexed_next_time(lake, table, rows):

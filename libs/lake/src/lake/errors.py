@@ -91,16 +91,14 @@ _POISON = ("cast error", "invalid data found", "table features must be specified
 _STALE = ("invalid table version", "metadata changed", "concurrent", "added new data", "deleted data")
 _STORE = ("generic s3 error", "error performing", "connection", "timed out", "timeout", "object store")
 
+_REMOVED = "has files of this version no more: vacuum removed them; read a newer one, or a pinned training set"
+
 # First match wins: the class that deltalake raised, words in its message (none: any), ours, and what we say about it.
 _TABLE: tuple[tuple[type[BaseException], tuple[str, ...], type[LakeError], str], ...] = (
     (TableNotFoundError, (), TableMissing, "is no Delta table; if it was one, restore its _delta_log"),
     (DeltaProtocolError, (), TableUnreadable, "needs a newer reader; upgrade deltalake"),
-    (
-        FileNotFoundError,
-        (),
-        VersionGone,
-        "has files of this version no more: vacuum removed them; read a newer one, or a pinned training set",
-    ),
+    (FileNotFoundError, (), VersionGone, _REMOVED),
+    (OSError, ("no_such_key",), VersionGone, _REMOVED),  # a file that was opened while it was there
     (SchemaMismatchError, (), Conflict, "has gained or lost a column meanwhile"),
     (
         Exception,

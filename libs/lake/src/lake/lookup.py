@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from lake import read
-from lake.errors import translated
+from lake.errors import LakeError, translated
 from lake.event_index import EventIndex, Manifest, names
 from lake.lake import Lake
 from lake.parquet_groups import ParquetGroups
@@ -53,9 +53,29 @@ class TableLookup:
         """
         if not self._table.exists():
             return None
+        while True:
+            with self._lock:
+                opened, recent, manifest = self._followed()
+                actions = self._actions
+            try:
+                return self._found(opened, actions, recent, manifest, event_id)
+            except LakeError:
+                # Upkeep merges runs without a commit to the table, and deletes the old ones later.
+                if not self._reread(manifest):
+                    raise
+
+    def _reread(self, manifest: Manifest) -> bool:
+        """Whether the index has changed since `manifest`; then it is seen anew."""
+        newest = self._index.manifest()
+        if newest == manifest:
+            return False
         with self._lock:
-            opened, recent, manifest = self._followed()
-            actions = self._actions
+            self._manifest, self._recent, self._seen = newest, _Recent(), -1
+        return True
+
+    def _found(
+        self, opened: DeltaTable, actions: pa.Table, recent: "_Recent", manifest: Manifest, event_id: str
+    ) -> dict[str, Any] | None:
         if recent.rows is None:
             found = self._row(opened, recent.uris, pl.col("event_id") == event_id)
         else:
