@@ -3,23 +3,20 @@
 Registers a model of its own in the MLflow it is given and publishes to its Kafka, so give it ones to throw away.
 """
 
-import os
 import statistics
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-from benchmarks import mlserver, processes, replicas
+from benchmarks import ingest, mlserver, processes, replicas
 from benchmarks.load import Load, Outcome, measure
 from benchmarks.replicas import Replica, Versions
 from benchmarks.results import Row
-from flywheel_local.ports import free_ports
 
-_HELLO = str(Path(__file__).with_name("ingest_references.py"))
 _CONNECTIONS, _ROUNDS, _SECONDS, _BROKER_WARMS_S = 32, 3, 3.0, 10.0
 _SWAPS, _SETTLED_AFTER, _SWAP_ROUND_S = 200, 20, 15.0
 _SHADOW_ROUNDS = 5
@@ -37,7 +34,7 @@ def run(env: Mapping[str, str]) -> list[Row]:
         addresses = {
             "inference": ours.predict,
             "mlserver": stack.enter_context(mlserver.running(home / "mlserver", versions.text)),
-            "hello": stack.enter_context(_hello(full)),
+            "hello": stack.enter_context(ingest.reference("hello", full, home)),
         }
         # Every prediction goes to Kafka, and while the broker's virtual machine compiles it takes a core for itself.
         measure(Load(ours.predict, replicas.bodies(1), connections=_CONNECTIONS, seconds=_BROKER_WARMS_S))
@@ -84,7 +81,7 @@ def _swaps(ours: Replica, versions: Versions) -> list[Row]:
         while measuring.is_alive() and swaps < _SWAPS:
             version = versions.pair[(swaps + 1) % 2]
             versions.announce(version)
-            processes.until(lambda wanted=version: ours.serves(wanted))  # type: ignore[misc]
+            processes.until(partial(ours.serves, version))
             swaps += 1
             if swaps in (_SETTLED_AFTER, _SWAPS):
                 memory_mb[swaps] = ours.memory_mb()
@@ -132,7 +129,7 @@ def _shadow(ours: Replica, versions: Versions) -> Row:
         for beside in (False, True):
             wanted = (champion, challenger if beside else None)
             versions.announce(*wanted)
-            processes.until(lambda wanted=wanted: ours.serves(*wanted))  # type: ignore[misc]
+            processes.until(partial(ours.serves, *wanted))
             found[beside].append(measure(load))
     p99 = {beside: statistics.median(each.p99_ms for each in rounds) for beside, rounds in found.items()}
     failed = sum(each.failed for rounds in found.values() for each in rounds)
@@ -157,7 +154,8 @@ def _agreement(both: list[Replica], versions: Versions) -> Row:
         version = versions.pair[(len(took) + 1) % 2]  # shadow rounds end with the first
         began = time.monotonic()
         versions.announce(version)
-        processes.until(lambda wanted=version: all(each.serves(wanted) for each in both))  # type: ignore[misc]
+        for each in both:
+            processes.until(partial(each.serves, version))
         took.append(time.monotonic() - began)
     measuring.join()
     return Row(
@@ -167,12 +165,3 @@ def _agreement(both: list[Replica], versions: Versions) -> Row:
         n=len(took),
         note=f"from the event until both of two replicas serve it, slowest; median {statistics.median(took):.2f} s",
     )
-
-
-@contextmanager
-def _hello(env: Mapping[str, str]) -> Iterator[str]:
-    [port] = free_ports(1)
-    address = f"http://127.0.0.1:{port}/"
-    command = [sys.executable, _HELLO, "hello", str(port)]
-    with processes.serving(command, {**os.environ, **env}, address, Path(os.devnull)):
-        yield address

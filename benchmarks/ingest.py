@@ -47,7 +47,7 @@ def run(env: Mapping[str, str]) -> list[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         addresses = {"ingest": stack.enter_context(serving(full, folder / "ingest"))}
-        addresses |= {name: stack.enter_context(_reference(name, full, folder)) for name in ("hello", "fastapi")}
+        addresses |= {name: stack.enter_context(reference(name, full, folder)) for name in ("hello", "fastapi")}
         bodies = [json.dumps(event, separators=(",", ":")) for event in events(500)]
         measure(Load(f"{addresses['ingest']}/v1/feedback", bodies, seconds=_WARM_UP_S))
         return [_single(addresses, bodies), _batch(addresses["ingest"], full)]
@@ -149,7 +149,8 @@ def serving(env: Mapping[str, str], folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _reference(name: str, env: Mapping[str, str], folder: Path) -> Iterator[str]:
+def reference(name: str, env: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """The address of one of `ingest_references`, with its log in `folder`."""
     [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, _REFERENCES, name, str(port)]

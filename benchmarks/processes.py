@@ -24,13 +24,13 @@ def serving(command: list[str], env: Mapping[str, str], ready: str, log: Path) -
         process.wait(60)
 
 
-def until(condition: Callable[[], object], timeout_s: float = 180.0) -> None:
+def until(condition: Callable[[], object], timeout_s: float = 180.0, *, every_s: float = 0.01) -> None:
     """Return as soon as `condition` is true. Raises TimeoutError."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"it took more than {timeout_s:g} s")
-        time.sleep(0.01)
+        time.sleep(every_s)
 
 
 def _answers(url: str) -> bool:

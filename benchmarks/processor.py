@@ -170,12 +170,12 @@ def _stand_at(kafka: KafkaSettings, group: str, positions: Mapping[str, Mapping[
 def _until_acknowledged(kafka: KafkaSettings, group: str, end: Mapping[int, int]) -> None:
     consumer = Consumer(kafka.librdkafka() | {"group.id": group, "enable.auto.commit": False})
     wanted = [TopicPartition(FEEDBACK_EVENTS.name, partition) for partition in end]
-    deadline = time.perf_counter() + _LIMIT_S
+
+    def acknowledged() -> bool:
+        return all(found.offset >= end[found.partition] for found in consumer.committed(wanted, timeout=10))
+
     try:
-        while any(found.offset < end[found.partition] for found in consumer.committed(wanted, timeout=10)):
-            if time.perf_counter() > deadline:
-                raise RuntimeError(f"the processor did not finish within {_LIMIT_S:g} s; read its log")
-            time.sleep(0.05)
+        processes.until(acknowledged, _LIMIT_S, every_s=0.05)
     finally:
         consumer.close()
 

@@ -49,7 +49,7 @@ def _ingest(env: Mapping[str, str], modes: _Modes, folder: Path) -> list[Row]:
             mode: stack.enter_context(ingest.serving({**env, **own}, folder / mode)) + "/v1/feedback"
             for mode, own in modes.items()
         }
-        done_us = _microseconds(lambda: tracing.unrecorded(None))
+        done_us = _microseconds(lambda: tracing.continue_unless_kept(None))
         return _rows("ingest", urls, bodies, done_us)
 
 
@@ -61,7 +61,7 @@ def _predict(env: Mapping[str, str], modes: _Modes, folder: Path) -> list[Row]:
         }
         versions.announce(versions.pair[0])
         processes.until(lambda: all(each.serves(versions.pair[0]) for each in running.values()))
-        done_us = _microseconds(lambda: tracing.unrecorded(None))
+        done_us = _microseconds(lambda: tracing.continue_unless_kept(None))
         return _rows("predict", {mode: each.predict for mode, each in running.items()}, replicas.bodies(1), done_us)
 
 

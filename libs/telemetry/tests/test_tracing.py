@@ -84,7 +84,7 @@ def test_of_all_requests_those_that_the_sampler_keeps_are_recorded_and_no_others
     spans = request.getfixturevalue("spans")
     kept = 0
     for _ in range(500):
-        if tracing.unrecorded(None) is None:
+        if tracing.continue_unless_kept(None) is None:
             kept += 1
             with tracing.span("answer"):
                 pass
@@ -96,13 +96,13 @@ def test_of_all_requests_those_that_the_sampler_keeps_are_recorded_and_no_others
 def test_a_trace_that_its_caller_keeps_is_recorded_and_one_that_nobody_keeps_goes_on_unrecorded(request, monkeypatch):
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
     request.getfixturevalue("spans")
-    assert tracing.unrecorded(PARENT) is None
-    below = tracing.unrecorded(PARENT[:-2] + "00")
+    assert tracing.continue_unless_kept(PARENT) is None
+    below = tracing.continue_unless_kept(PARENT[:-2] + "00")
     assert below.startswith("00-0af7651916cd43dd8448eb211c80319c-")
     assert below.endswith("-00")
-    assert tracing.unrecorded(None).endswith("-00")
+    assert tracing.continue_unless_kept(None).endswith("-00")
 
 
 def test_without_a_collector_nothing_is_asked_and_ids_go_on():
-    assert tracing.unrecorded(PARENT).startswith("00-0af7651916cd43dd8448eb211c80319c-")
-    assert tracing.unrecorded(None) is not None
+    assert tracing.continue_unless_kept(PARENT).startswith("00-0af7651916cd43dd8448eb211c80319c-")
+    assert tracing.continue_unless_kept(None) is not None

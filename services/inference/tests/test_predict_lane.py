@@ -169,3 +169,10 @@ def test_a_full_house_is_left_to_the_door_which_alone_counts_the_refusal(desk_of
         assert by_lane(desk) is None
     assert figures.refused == 0
     assert by_lane(desk) is not None
+
+
+@pytest.mark.parametrize(("sampler", "taken"), [("always_on", False), ("always_off", True)])
+def test_a_trace_that_is_kept_goes_by_the_door_which_makes_its_span(desk_of, request, monkeypatch, sampler, taken):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    request.getfixturevalue("spans")
+    assert (by_lane(desk_of()) is not None) is taken

@@ -102,3 +102,10 @@ def test_an_event_that_was_not_confirmed_is_a_503_with_its_id(service):
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: " in head or b"retry-after: " in head
     assert json.loads(text)["event_id"] == EVENT_ID
+
+
+@pytest.mark.parametrize(("sampler", "taken"), [("always_on", False), ("always_off", True)])
+def test_a_trace_that_is_kept_goes_by_the_route_which_makes_its_spans(service, request, monkeypatch, sampler, taken):
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    request.getfixturevalue("spans")
+    assert by_lane(service, example())[0] is taken

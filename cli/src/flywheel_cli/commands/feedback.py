@@ -35,10 +35,11 @@ def show_event(
         fail(f"--wait takes {', '.join(_ORDER)}; this is {wait}.", "For example: --wait stored", exit_code=2)
     ingest, path = Service("INGEST"), f"/v1/feedback/{event_id}"
     deadline = time.monotonic() + (timeout if wait else 0.0)
-    found = ingest.get(path, patience_s=deadline - time.monotonic())
-    while wait and not _reached(found, wait) and time.monotonic() < deadline:
-        time.sleep(POLL_S)
+    while True:
         found = ingest.get(path, patience_s=deadline - time.monotonic())
+        if not wait or _reached(found, wait) or time.monotonic() > deadline:
+            break
+        time.sleep(POLL_S)
     show(found, as_json=as_json)
     if wait and not _reached(found, wait):
         fail(f"It is {found['status']}, not {wait}, after {timeout:g} s.", "`flywheel doctor` says what does not work.")

@@ -5,7 +5,7 @@ of the last minute or so) are read once, when first seen, and kept until an inde
 """
 
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import polars as pl
@@ -55,13 +55,12 @@ class TableLookup:
             return None
         while True:
             with self._lock:
-                opened, recent, manifest = self._followed()
-                actions = self._actions
+                seen = self._followed()
             try:
-                return self._found(opened, actions, recent, manifest, event_id)
+                return self._found(seen, event_id)
             except LakeError:
                 # Upkeep merges runs without a commit to the table, and deletes the old ones later.
-                if not self._reread(manifest):
+                if not self._reread(seen.manifest):
                     raise
 
     def _reread(self, manifest: Manifest) -> bool:
@@ -73,24 +72,23 @@ class TableLookup:
             self._manifest, self._recent, self._seen = newest, _Recent(), -1
         return True
 
-    def _found(
-        self, opened: DeltaTable, actions: pa.Table, recent: "_Recent", manifest: Manifest, event_id: str
-    ) -> dict[str, Any] | None:
+    def _found(self, seen: "_Seen", event_id: str) -> dict[str, Any] | None:
+        recent = seen.recent
         if recent.rows is None:
-            found = self._row(opened, recent.uris, pl.col("event_id") == event_id)
+            found = self._row(seen.opened, recent.uris, pl.col("event_id") == event_id)
         else:
             matching = recent.rows.filter(pl.col("event_id") == event_id).to_dicts()
             found = matching[0] if matching else None
         if found is not None:
             version = recent.versions.get(found.pop(_PATH).rpartition("/")[2])
             return {name: found[name] for name in found if name != "event_id"} | {"dataset_version": version}
-        return self._indexed(actions, manifest, event_id)
+        return self._indexed(seen, event_id)
 
-    def _indexed(self, actions: pa.Table, manifest: Manifest, event_id: str) -> dict[str, Any] | None:
-        for key, _ in manifest.runs:
+    def _indexed(self, seen: "_Seen", event_id: str) -> dict[str, Any] | None:
+        for key, _ in seen.manifest.runs:
             if (entry := self._runs.find(key, event_id)) is None:
                 continue
-            for path in _may_hold(actions, entry):
+            for path in _may_hold(seen.actions, entry):
                 if found := self._indexed_row(path, entry["kafka_offset"], event_id):
                     return found | {"dataset_version": entry["dataset_version"]}
         return None
@@ -113,8 +111,8 @@ class TableLookup:
         rows = read.collect(frame.select(*self._columns, _PATH).head(1), self._table.uri).to_dicts()
         return rows[0] if rows else None
 
-    def _followed(self) -> "tuple[DeltaTable, _Recent, Manifest]":
-        """The newest snapshot, and what of it no index covers."""
+    def _followed(self) -> "_Seen":
+        """The newest snapshot."""
         opened = self._opened
         if opened is None or int(opened.version()) - self._loaded > _FOLLOWED:
             opened = self._opened = self._table.at(None)
@@ -126,7 +124,7 @@ class TableLookup:
             self._actions = pa.table(opened.get_add_actions(flatten=True))
             self._recent = self._uncovered(opened, self._actions)
             self._seen = int(opened.version())
-        return opened, self._recent, self._manifest
+        return _Seen(opened, self._actions, self._recent, self._manifest)
 
     def _uncovered(self, opened: DeltaTable, actions: pa.Table) -> "_Recent":
         files = names(opened)
@@ -165,6 +163,15 @@ class _Recent:
         self.versions = versions or {}
         self.rows = rows
         self.uris = uris or []
+
+
+class _Seen(NamedTuple):
+    """The table at one moment: a snapshot, its files with their statistics, what no index covers, and the index."""
+
+    opened: DeltaTable
+    actions: pa.Table
+    recent: _Recent
+    manifest: Manifest
 
 
 def _may_hold(actions: pa.Table, entry: dict[str, Any]) -> list[str]:

@@ -37,12 +37,12 @@ __all__ = [
     "StatusCode",
     "configure",
     "continue_trace",
+    "continue_unless_kept",
     "current_traceparent",
     "current_traceparent_or_none",
     "is_recording",
     "shutdown",
     "span",
-    "unrecorded",
 ]
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -115,14 +115,14 @@ def current_traceparent_or_none() -> str | None:
 
 def continue_trace(parent: str | None) -> str:
     """A new span's traceparent, below `parent` if that is a valid one, else at the root. Makes no span object."""
-    context = _parse(parent) if parent else None
-    if context is None:
+    above = _parse(parent) if parent else None
+    if above is None:
         ids = f"{random.getrandbits(192):048x}"
         return f"00-{ids[:32]}-{ids[32:]}-00"
-    return f"00-{context.trace_id:032x}-{random.getrandbits(64):016x}-{context.trace_flags:02x}"
+    return _below(above.trace_id, above.trace_flags)
 
 
-def unrecorded(parent: str | None) -> str | None:
+def continue_unless_kept(parent: str | None) -> str | None:
     """`continue_trace` for whoever makes no spans; None where a span is to be made, since the sampler keeps this trace.
 
     Samplers that look at parent and trace id alone (all of the SDK's own) are obeyed exactly: a new trace that is to be
@@ -130,14 +130,14 @@ def unrecorded(parent: str | None) -> str | None:
     """
     if _provider is None:
         return continue_trace(parent)
-    above = _parse(parent) if parent else None
-    context = trace.set_span_in_context(NonRecordingSpan(above)) if above else otel_context.Context()
-    trace_id = above.trace_id if above else RandomIdGenerator.generate_trace_id(_ids)
-    if _provider.sampler.should_sample(context, trace_id, "").decision is not Decision.DROP:
-        if above is None:
-            _ids.kept.append(trace_id)
-        return None
-    return f"00-{trace_id:032x}-{random.getrandbits(64):016x}-00"
+    context = _context_of(parent) or otel_context.Context()
+    above = trace.get_current_span(context).get_span_context()
+    trace_id = above.trace_id if above.is_valid else random.getrandbits(128) or 1
+    if _provider.sampler.should_sample(context, trace_id, "").decision is Decision.DROP:
+        return _below(trace_id, TraceFlags.DEFAULT)
+    if not above.is_valid:
+        _ids.kept.append(trace_id)
+    return None
 
 
 @contextmanager
@@ -163,6 +163,10 @@ def span(
     linked = [Link(remote) for link in links if (remote := _parse(link))]
     with _tracer.start_as_current_span(name, context=context, kind=kind, links=linked, attributes=attributes) as begun:
         yield begun
+
+
+def _below(trace_id: int, flags: int) -> str:
+    return f"00-{trace_id:032x}-{random.getrandbits(64):016x}-{flags:02x}"
 
 
 def _context_of(parent: str | None) -> otel_context.Context | None:

@@ -40,7 +40,7 @@ class PredictLane:
         try:
             predict.authorize(desk.keys, head)
             lineup = desk.lineup(model)
-            if (trace := tracing.unrecorded(text(head, b"traceparent"))) is None:
+            if (trace := tracing.continue_unless_kept(text(head, b"traceparent"))) is None:
                 return False
             reply = predict.reply(desk, lineup, body, traceparent=trace, started_s=started_s)
         except ProblemError:

@@ -45,7 +45,7 @@ class FeedbackLane:
             event = self._intake.take_plain(body, arrival)
             if event is None:
                 return False
-            if (trace := tracing.unrecorded(text(head, b"traceparent"))) is None:
+            if (trace := tracing.continue_unless_kept(text(head, b"traceparent"))) is None:
                 return False
             self._publishing.send(event, arrival.received_at, trace, _Outcome(event, answer))
         except (ProblemError, NotPublished):
