@@ -113,7 +113,7 @@ def _disagreement(own: Sequence[Entry], known: Evidence) -> Mapping[str, Any]:
             "classes": health.disagreement,
             "slices": health.slices,
         }
-    for entry in own:
+    for entry in reversed(own):  # counts only grow, and reports lag behind what is decided
         said = entry.figures.get("disagreed")
         if said and said.get("of"):
             slices = entry.figures.get("slices", {})
