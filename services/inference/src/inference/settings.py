@@ -24,6 +24,7 @@ class InferenceSettings(BaseSettings):
 
     port: Annotated[int, Field(alias="INFERENCE_PORT", ge=0, le=65535)] = 8002
     grpc_port: Annotated[int, Field(alias="INFERENCE_GRPC_PORT", ge=0, le=65535)] = 8081
+    grpc_connection_age_s: Annotated[float, Field(alias="INFERENCE_GRPC_CONNECTION_AGE_S", ge=0.1)] = 8.0
     feedback_token_key: Annotated[SecretStr, Field(alias="FEEDBACK_TOKEN_KEY")]
     api_keys_file: Annotated[Path | None, Field(alias="API_KEYS_FILE")] = None
     specs_dir: Annotated[Path | None, Field(alias="MODEL_SPECS_DIR")] = None

@@ -123,7 +123,10 @@ def build(settings: Settings) -> Service:
         background.pool,
         background.others,
     )
-    grpc_server = GrpcServer(desk, bind_host(own.api_keys_file), own.grpc_port) if own.grpc_port else None
+    grpc_server = None
+    if own.grpc_port:
+        host, age_s = bind_host(own.api_keys_file), own.grpc_connection_age_s
+        grpc_server = GrpcServer(desk, host, own.grpc_port, connection_age_s=age_s)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:

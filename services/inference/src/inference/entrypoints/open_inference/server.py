@@ -24,16 +24,21 @@ class CannotListenError(Exception):
 
 
 class GrpcServer:
-    """The gRPC side of one process."""
+    """The gRPC side of one process.
 
-    def __init__(self, desk: Desk, host: str, port: int) -> None:
+    The library cancels what arrives while it stops, and clients stay with their connection: so each is sent elsewhere
+    (GOAWAY) after `connection_age_s`, and a replica that gets no new ones for longer than that has none when it stops.
+    """
+
+    def __init__(self, desk: Desk, host: str, port: int, *, connection_age_s: float) -> None:
         self._desk = desk
         self._address = f"{host}:{port}"
+        self._options = (*_OPTIONS, ("grpc.max_connection_age_ms", round(connection_age_s * 1000)))
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
         """Listen. Raises CannotListenError."""
-        server = grpc.aio.server(options=_OPTIONS)
+        server = grpc.aio.server(options=self._options)
         server.add_generic_rpc_handlers((_handlers(OpenInference(self._desk)),))
         try:
             server.add_insecure_port(self._address)
