@@ -162,7 +162,7 @@ class World:
             "/assets/feedback/v1/manifest.json": {"path": "/assets/feedback/v1/x.js", "integrity": "sha384-x"},
         }
         self.posted: list[tuple[str, Mapping[str, Any], str | None]] = []
-        self.replayed: list[bytes] = []
+        self.replayed: list[tuple[bytes, str]] = []
         self.kafka_away = False
 
     async def readiness(self) -> tuple[Readiness, ...]:
@@ -198,10 +198,10 @@ class World:
     async def lag(self) -> Mapping[str, int]:
         return {"feedback-events": 12345}
 
-    def replay(self, letter: Recorded, value: bytes) -> None:
+    def replay(self, letter: Recorded, value: bytes, who: str) -> None:
         if b"event" not in value:
             raise NotAllowed("This is no feedback event: kind missing")
-        self.replayed.append(value)
+        self.replayed.append((value, who))
 
     def specs(self) -> Mapping[str, ModelSpec]:
         return {"tickets": SPEC}

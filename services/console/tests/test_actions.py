@@ -21,6 +21,15 @@ def test_an_action_says_what_it_will_do_asks_why_and_is_carried_out(world):
     ]
 
 
+def test_a_rejected_version_serves_only_where_somebody_says_that_it_should_nevertheless(world):
+    asked = client(world, follow_redirects=False)
+    asked.post("/models/tickets/promote", data={"version": "2", "strategy": "instant", "reason": "x", "force": "true"})
+    asked.post("/models/tickets/promote", data={"version": "2", "strategy": "instant", "reason": "x"})
+
+    assert [body.get("force") for _, body, _ in world.posted] == ["true", None]
+    assert 'type="checkbox" name="force"' in asked.get("/models/tickets/promote?version=2").text
+
+
 def test_a_refused_action_keeps_what_was_written_and_says_why(world):
     world.answers["POST /v1/models/tickets/promote"] = NotAllowed("Version 2 serves already.")
     page = client(world).post("/models/tickets/promote", data={"version": "2", "reason": "again"})
@@ -37,4 +46,4 @@ def test_a_dead_letter_that_was_mended_is_sent_again_and_a_broken_one_is_refused
 
     assert (broken.status_code, mended.status_code) == (409, 303)
     assert "This is no feedback event" in broken.text
-    assert world.replayed == [b'{"event_id": "e1"}']
+    assert world.replayed == [(b'{"event_id": "e1"}', "anonymous")]

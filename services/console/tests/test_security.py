@@ -43,7 +43,7 @@ def test_reading_needs_read_acting_needs_operate_and_goes_under_the_persons_own_
     file = tmp_path / "keys.json"
     predict, _ = keys.create(file, ["predict"])
     read, _ = keys.create(file, ["read"])
-    operate, _ = keys.create(file, ["read", "operate"])
+    operate, operate_id = keys.create(file, ["read", "operate"])
     asked = client(world, file, follow_redirects=False)
 
     assert asked.get("/", auth=("a", predict)).status_code == 403
@@ -52,3 +52,5 @@ def test_reading_needs_read_acting_needs_operate_and_goes_under_the_persons_own_
     assert asked.post("/alerts/replay", auth=("a", read)).status_code == 403
     assert asked.post("/models/tickets/rollback", auth=("a", operate), data={"reason": "x"}).status_code == 303
     assert [key for _, _, key in world.posted] == [operate]
+    asked.post("/alerts/letters/1/7", auth=("a", operate), data={"value": '{"event_id": "e1"}'})
+    assert [who for _, who in world.replayed] == [operate_id.id]

@@ -16,7 +16,10 @@ from kafka_runtime.errors import KafkaRuntimeError
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
+from telemetry import logging
 
+_LOG = logging.get(__name__)
+REPLAYED_BY = "flywheel_replayed_by"
 _GROUP = "flywheel-stream-processor-reader"
 _PER_PARTITION = 100
 _TIMEOUT_S = 4.0
@@ -47,8 +50,11 @@ class KafkaTopics:
         except KafkaRuntimeError as error:
             raise Away(str(error)) from error
 
-    def replay(self, letter: Recorded, value: bytes) -> None:
-        """Puts `value` where the letter came from, under its key. Raises NotAllowed for what is no event, Away."""
+    def replay(self, letter: Recorded, value: bytes, who: str) -> None:
+        """Puts `value` where the letter came from, under its key; its headers and the log say who did it.
+
+        Raises NotAllowed for what is no event, Away.
+        """
         topic, partition = letter.headers.get("dlq_topic"), letter.headers.get("dlq_partition", "")
         if topic != FEEDBACK_EVENTS.name or not partition.isdecimal():
             raise NotAllowed("Its headers do not say which topic and partition of feedback it came from.")
@@ -60,13 +66,15 @@ class KafkaTopics:
             raise NotAllowed(f"This is no feedback event: {where} {first['msg']}") from error
         if str(event.event_id) != letter.key:
             raise NotAllowed(f"The event_id must stay {letter.key}: it is what keeps the event from counting twice.")
-        headers = [(n, v.encode()) for n, v in letter.headers.items() if not n.startswith("dlq_")]
+        kept = {name: said for name, said in letter.headers.items() if not name.startswith("dlq_")}
+        headers = [(name, said.encode()) for name, said in {**kept, REPLAYED_BY: who}.items()]
         try:
             with self._lock:
                 self._publisher = self._publisher or self._make_publisher()
             self._publisher.send_and_wait(FEEDBACK_EVENTS, letter.key.encode(), value, headers, int(partition))
         except KafkaRuntimeError as error:
             raise Away(str(error)) from error
+        _LOG.info("dead_letter_replayed", event_id=letter.key, who=who, changed=value != letter.value)
 
     def close(self) -> None:
         """Ends the producer, where one was made."""

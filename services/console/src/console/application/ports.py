@@ -87,8 +87,8 @@ class Topics(Protocol):
         """The latest dead letters, newest first."""
         ...
 
-    def replay(self, letter: Recorded, value: bytes) -> None:
-        """Puts `value` where the letter came from. Raises NotAllowed for what is no event."""
+    def replay(self, letter: Recorded, value: bytes, who: str) -> None:
+        """Puts `value` where the letter came from, and says who did it. Raises NotAllowed for what is no event."""
         ...
 
 

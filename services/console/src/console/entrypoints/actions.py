@@ -39,7 +39,7 @@ ACTIONS = (
            "Trains a new version of {model} on all feedback so far. It serves if it passes the gates."),
     Action("/models/{model}/promote", "/v1/models/{model}/promote", "Promote version {version} of {model}",
            "Lets version {version} answer for {model}: at once and for all traffic, or step by step beside the present"
-           " champion.", ("version", "strategy")),
+           " champion.", ("version", "strategy", "force")),
     Action("/models/{model}/rollback", "/v1/models/{model}/rollback", "Roll back {model}",
            "Takes a challenger back; where there is none, puts the previous champion of {model} back in its place. It"
            " answers all traffic within seconds."),
@@ -98,7 +98,7 @@ def _install(app: FastAPI, site: Site, views: Views, action: Action) -> None:
 
 
 def _given(fields: Mapping[str, str], request: Request) -> Query:
-    named = {name: fields.get(name, "").strip() for name in ("version", "strategy", "reason")}
+    named = {name: fields.get(name, "").strip() for name in ("version", "strategy", "force", "reason")}
     return {**named, **{name: str(value) for name, value in request.path_params.items()}}
 
 

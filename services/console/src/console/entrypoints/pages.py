@@ -71,19 +71,19 @@ def _install_replay(app: FastAPI, site: Site, views: Views) -> None:
         letter = await views.find_letter({"partition": partition, "offset": offset})
         value = (await fields(request)).get("value", "").encode()
         try:
-            await asyncio.to_thread(views.topics.replay, letter, value)
+            await asyncio.to_thread(views.topics.replay, letter, value, viewer.name)
         except (NotAllowed, Away) as refusal:
             context = {"trouble": None, "letter": letter, "refusal": str(refusal)}
             return HTMLResponse(site.render("letter.html", "Dead letter", request, viewer, context), 409)
         return RedirectResponse(f"/feedback/{letter.key}", 303)
 
-    @app.post("/alerts/replay", include_in_schema=False, dependencies=[Depends(site.operator)])
-    async def replay_all() -> Response:
+    @app.post("/alerts/replay", include_in_schema=False)
+    async def replay_all(viewer: Annotated[Viewer, Depends(site.operator)]) -> Response:
         """Send every letter again as it is; those that are no event stay as they are, and are counted."""
         sent = refused = 0
         for letter in await asyncio.to_thread(views.topics.dead_letters):
             try:
-                await asyncio.to_thread(views.topics.replay, letter, letter.value)
+                await asyncio.to_thread(views.topics.replay, letter, letter.value, viewer.name)
                 sent += 1
             except NotAllowed:
                 refused += 1

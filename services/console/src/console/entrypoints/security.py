@@ -29,8 +29,9 @@ _BASIC = HTTPBasic(auto_error=False)
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks: their own key (None where no keys are in use), which the other services are asked with."""
+    """Who looks: the name of their key, and the key that other services are asked with (None where none are in use)."""
 
+    name: str
     key: str | None
     may_operate: bool
 
@@ -67,7 +68,8 @@ def _having(api_keys: ApiKeys, role: Role) -> Callable[..., Awaitable[Viewer]]:
             principal.require(role)
         except ProblemError as error:
             raise ProblemError(_asking_for_a_key(error.problem)) from error
-        return Viewer(given.password if given and api_keys.in_use else None, "operate" in principal.roles)
+        key = given.password if given and api_keys.in_use else None
+        return Viewer(principal.key_id or "anonymous", key, "operate" in principal.roles)
 
     return viewer
 
