@@ -6,7 +6,7 @@ from typing import Any
 
 from kafka_runtime.errors import Retryable
 
-_REST, _LONGEST_REST_S = 3, 1.0
+_REST, _LONGEST_REST_S = 9, 1.0
 
 
 def until(

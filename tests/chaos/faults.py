@@ -16,6 +16,8 @@ from tests.waiting import until
 
 PROCESSOR = "stream-processor"
 _ROOT = Path(__file__).resolve().parents[2]
+_CHANGES = 12
+_TENDING_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,41 @@ def _killed_at(*boundaries: str) -> Callable[[Scene], float]:
 
 
 def _run_until_it_dies(stack: Stack, boundary: str, nth: int) -> None:
-    environment = {**os.environ, **stack.env, "PYTHONPATH": str(_ROOT)}
-    command = [sys.executable, "-m", "tests.chaos.crash_at", boundary, str(nth)]
-    log = (stack.home / "logs" / "crash-at.log").open("ab")
-    with log, subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log) as doomed:
-        try:
-            code = doomed.wait(90)
-        finally:
-            doomed.kill()
+    code, log = _run(stack, "crash_at", boundary, str(nth), timeout_s=90)
     if code != -signal.SIGKILL:
-        raise AssertionError(f"the processor ended with {code} instead of dying at {boundary}; see {log.name}")
+        raise AssertionError(f"the processor ended with {code} instead of dying at {boundary}; see {log}")
+
+
+def _run(stack: Stack, module: str, *arguments: str, timeout_s: float) -> tuple[int, Path]:
+    """The exit code of a module beside this one, and where it logs."""
+    environment = {**os.environ, **stack.env, "PYTHONPATH": str(_ROOT)}
+    command = [sys.executable, "-m", f"tests.chaos.{module}", *arguments]
+    path = stack.home / "logs" / f"{module.replace('_', '-')}.log"
+    with path.open("ab") as log, subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log) as run:
+        try:
+            return run.wait(timeout_s), path
+        finally:
+            run.kill()
+
+
+def _killed_amid(job: str) -> Callable[[Scene], float]:
+    """Who rewrites tables dies before one of its changes, repeatedly; the last one leaves nothing half done."""
+
+    def strike(scene: Scene) -> float:
+        injured = 0.0
+        for _ in range(scene.repeats):
+            nth = scene.rng.randint(1, _CHANGES)
+            # Where it needed fewer changes it is done; another one is begun, and dies sooner.
+            while (code := _run(scene.stack, "tending", job, str(nth), timeout_s=_TENDING_S)[0]) == 0:
+                nth = max(1, nth // 2)
+            if code != -signal.SIGKILL:
+                raise AssertionError(f"{job} ended with {code} instead of dying at change {nth}; see tending.log")
+            injured = time.monotonic()
+        if code := _run(scene.stack, "tending", "finish", timeout_s=_TENDING_S)[0]:
+            raise AssertionError(f"finishing after {job} ended with {code}; see tending.log")
+        return injured
+
+    return strike
 
 
 def _zombie(scene: Scene) -> float:
@@ -135,5 +162,8 @@ FAULTS = {
         Fault("broker_killed", _killed("kafka"), _ALWAYS),
         Fault("inference_killed", _killed("inference"), _ALWAYS | {"inference"}),
         Fault("trainer_killed", _killed_in_training, _ALWAYS | {"trainer"}),
+        Fault("upkeep_killed", _killed_amid("upkeep"), _ALWAYS),
+        Fault("erasure_killed", _killed_amid("erasure"), _ALWAYS | {"mlflow"}),
+        Fault("rollback_killed", _killed_amid("rollback"), _ALWAYS | {"mlflow"}),
     )
 }

@@ -38,12 +38,13 @@ class Outcome:
     recovery_s: float
     feedback: Account
     predictions: Account
+    erased: Account
     triggers: Account | None = None
 
     @property
     def accounts(self) -> dict[str, Account]:
         """The accounts by what they are about."""
-        always = {"feedback": self.feedback, "predictions": self.predictions}
+        always = {"feedback": self.feedback, "predictions": self.predictions, "erased": self.erased}
         return always | ({"triggers": self.triggers} if self.triggers else {})
 
     @property
@@ -107,7 +108,12 @@ class Harness:
         self._say(f"{fault.name}: account")
         self._wait_until_drained()
         triggers = self.account_of_triggers() if self._trains else None
-        return Outcome(fault.name, recovery_s, self.account_of_feedback(), self.account_of_predictions(), triggers)
+        feedback, predictions, erased = (
+            self.account_of_feedback(),
+            self.account_of_predictions(),
+            self.account_of_erased(),
+        )
+        return Outcome(fault.name, recovery_s, feedback, predictions, erased, triggers)
 
     def _wait_until_settled(self, what: str) -> None:
         """Until the processor has settled all that lies in Kafka now."""
@@ -151,6 +157,11 @@ class Harness:
             "dead letters": lookups.dead_letters_by_key(env, "predictions"),
         }
         return reconcile(published | ledger.acknowledged(), published | ledger.sent(), places)
+
+    def account_of_erased(self) -> Account:
+        """What users asked to have forgotten: each row of it that is still there was not theirs to keep."""
+        left = lookups.rows_that_were_erased(self._stack.env, traffic.MODEL, "feedback")
+        return reconcile(set(), set(), {"dataset": left})
 
     def account_of_triggers(self) -> Account:
         """Every trigger of the lake's log ends in exactly one finished training, and in one version at most."""

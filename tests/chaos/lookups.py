@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import boto3
@@ -29,6 +30,22 @@ def rows_by_id(env: Env, model: str, table: str, column: str) -> Counter[str]:
         return Counter()
     counted = pl.scan_delta(uri, storage_options=storage(env)).group_by(column).len().collect()
     return Counter(dict(counted.iter_rows()))
+
+
+def rows_that_were_erased(env: Env, model: str, table: str) -> Counter[str]:
+    """Event ids of rows that are still there although their user asked to be forgotten after they came."""
+    uri, found = f"{env['LAKE_URI']}/{model}/{table}", Counter[str]()
+    for user_hash, erased_before in _erased(env):
+        of_the_user = (pl.col("user_hash") == user_hash) & (pl.col("received_at") <= erased_before)
+        rows = pl.scan_delta(uri, storage_options=storage(env)).filter(of_the_user).select("event_id").collect()
+        found.update(rows["event_id"])
+    return found
+
+
+def _erased(env: Env) -> list[tuple[str, datetime]]:
+    """Each user's hash, and up to when what came from them is erased."""
+    bodies = objects(env, "_flywheel/tombstones/")
+    return [(key.split("/")[-2], datetime.fromisoformat(body["erased_before"])) for key, body in bodies.items()]
 
 
 def dead_letters_by_key(env: Env, topic: str) -> Counter[str]:
@@ -64,11 +81,17 @@ def ends(env: Env, topic: str) -> dict[int, int]:
 
 def triggers(env: Env, model: str) -> set[str]:
     """The ids of all triggers that the lake's log holds."""
-    bucket, _, prefix = f"{env['LAKE_URI']}/{model}/_flywheel/triggers/".removeprefix("s3://").partition("/")
+    bodies = objects(env, f"{model}/_flywheel/triggers/").values()
+    return {str(body["trigger"]["trigger_id"]) for body in bodies}
+
+
+def objects(env: Env, below: str) -> dict[str, Any]:
+    """What the JSON objects of a folder of the lake say, by key."""
+    bucket, _, prefix = f"{env['LAKE_URI']}/{below}".removeprefix("s3://").partition("/")
     client = s3(env)
     listed = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
-    bodies = [json.loads(client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()) for entry in listed]
-    return {str(body["trigger"]["trigger_id"]) for body in bodies}
+    keys = [entry["Key"] for entry in listed]
+    return {key: json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys}
 
 
 def outcomes_by_trigger(env: Env, model: str) -> Counter[str]:

@@ -13,9 +13,12 @@ from tests.chaos.faults import FAULTS
 _SERVICES = ("ingest", "stream-processor", "trainer", "inference")
 
 
+_TRAINED = frozenset({"trainer", "inference", "mlflow"})
+
+
 def serves(faults: Iterable[str]) -> bool:
     """Whether a plan of these faults needs a model that is trained and served."""
-    return bool(_needed(faults) & {"trainer", "inference"})
+    return bool(_needed(faults) & _TRAINED)
 
 
 def prepare(stack: Stack, faults: Iterable[str]) -> None:

@@ -1,6 +1,8 @@
 """The account's reader sees what really lies in S3 and Kafka: also a row that should not be there."""
 
+import json
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import polars as pl
@@ -40,6 +42,22 @@ def test_a_table_whose_files_are_gone_is_an_error_and_not_empty(fresh_env: dict[
             s3.delete_object(Bucket=bucket, Key=entry["Key"])
     with pytest.raises(Exception, match=r"(?i)not found|404|no such key"):
         lookups.rows_by_id(fresh_env, "m", "feedback", "event_id")
+
+
+def test_a_row_that_outlived_its_users_erasure_is_found_and_later_ones_are_not(fresh_env: dict[str, str]) -> None:
+    asked = datetime(2026, 1, 2, tzinfo=UTC)
+    rows = pl.DataFrame(
+        {
+            "event_id": ["before", "after", "another"],
+            "user_hash": ["u", "u", "v"],
+            "received_at": [asked - timedelta(hours=1), asked + timedelta(hours=1), asked - timedelta(hours=1)],
+        }
+    )
+    rows.write_delta(f"{fresh_env['LAKE_URI']}/m/feedback", storage_options=lookups.storage(fresh_env))
+    bucket, _, prefix = fresh_env["LAKE_URI"].removeprefix("s3://").partition("/")
+    said = json.dumps({"erased_before": asked.isoformat(), "asked_by": "ann"}).encode()
+    lookups.s3(fresh_env).put_object(Bucket=bucket, Key=f"{prefix}/_flywheel/tombstones/u/1.json", Body=said)
+    assert lookups.rows_that_were_erased(fresh_env, "m", "feedback") == Counter(["before"])
 
 
 def test_dead_letters_are_counted_by_key_and_by_the_topic_they_came_from(fresh_env: dict[str, str]) -> None:

@@ -41,9 +41,14 @@ def features(rng: random.Random) -> dict[str, Any]:
     return found
 
 
+def user(number: int) -> str:
+    """One of those who give feedback."""
+    return f"user-{number % 200}"
+
+
 def feedback(rng: random.Random, event_id: str) -> dict[str, Any]:
     """Feedback as a client posts it, of any kind that needs no token."""
-    body: dict[str, Any] = {"event_id": event_id, "model": MODEL, "user_id": f"user-{rng.randrange(200)}"}
+    body: dict[str, Any] = {"event_id": event_id, "model": MODEL, "user_id": user(rng.randrange(200))}
     instance = features(rng)
     label = _outcome(rng, instance["size"])
     match rng.randrange(4):
