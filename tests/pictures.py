@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -26,6 +25,7 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
 from tests import story
 from tests.debian import CHROMIUM
+from tests.http import http
 from tests.waiting import until
 
 FOLDER = story.ROOT / "docs/images/console"
@@ -114,7 +114,7 @@ def shoot_all(page: Page, name: str) -> None:
 def live(env: Mapping[str, str]) -> None:
     """A trial of the first version, people who ask and answer, an odd event, an erasure, a record nobody can read."""
     asked = {"version": "1", "reason": "is the old one really worse?", "strategy": "canary"}
-    httpx.post(f"{env['TRAINER_URL']}/v1/models/{MODEL}/promote", json=asked, timeout=60)
+    http.post(f"{env['TRAINER_URL']}/v1/models/{MODEL}/promote", json=asked, timeout=60)
     with Client(ingest_url=env["INGEST_URL"], inference_url=env["INFERENCE_URL"]) as services:
         odd = Feedback.example(MODEL, {"channel": "mail", "words": 4900.0, "hour": 3}, "urgent")
         services.feedback(odd)
@@ -124,10 +124,10 @@ def live(env: Mapping[str, str]) -> None:
         while time.monotonic() < until_s:
             number += 1
             _asks_and_answers(services, number)
-        httpx.delete(f"{env['INGEST_URL']}/v1/users/person%201/feedback", timeout=60).raise_for_status()
+        http.delete(f"{env['INGEST_URL']}/v1/users/person%201/feedback", timeout=60).raise_for_status()
         until(lambda: services.status(odd.event_id).status == "quarantined", 60)
     records = f"{env['TRAINER_URL']}/v1/erasures"
-    until(lambda: httpx.get(records, timeout=60).json()["erasures"][0]["rows"], 120, "the erasure's rows", every_s=1.0)
+    until(lambda: http.get(records, timeout=60).json()["erasures"][0]["rows"], 120, "the erasure's rows", every_s=1.0)
 
 
 def shoot(page: Page, name: str, width: int, scheme: Scheme) -> None:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -24,6 +23,7 @@ from flywheel_client import Client, Feedback
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
+from tests.http import http
 from tests.waiting import until
 
 MODEL = f"desk-{uuid.uuid4().hex[:6]}"
@@ -72,7 +72,7 @@ class Desk:
 
     def log(self) -> list[tuple[str, str, str]]:
         """Action, version and reason of each entry of the audit log, newest first."""
-        body = httpx.get(f"{self.env['TRAINER_URL']}/v1/models/{MODEL}/audit-log", timeout=30).json()
+        body = http.get(f"{self.env['TRAINER_URL']}/v1/models/{MODEL}/audit-log", timeout=30).json()
         return [(each["action"], each["version"], each["reason"]) for each in body["entries"]]
 
 
@@ -90,7 +90,7 @@ def desk(running_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     command = [sys.executable, "-m", "flywheel_cli", "model", "add", str(folder / "desk.yaml"), "--base"]
     env = {**running_stack.command_env, **running_stack.stack.env}
     subprocess.run([*command, str(folder / "desk.csv")], env=env, check=True, capture_output=True, timeout=240)
-    first = httpx.get(f"{env['INFERENCE_URL']}/v1/models/{MODEL}", timeout=30).json()["champion"]
+    first = http.get(f"{env['INFERENCE_URL']}/v1/models/{MODEL}", timeout=30).json()["champion"]
     with Client(ingest_url=env["INGEST_URL"], inference_url=env["INFERENCE_URL"]) as services:
         yield Desk(env["CONSOLE_URL"], env, services, first)
 

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException, Producer
 
 from tests.chaos import traffic
 from tests.chaos.ledger import Ledger
+from tests.http import http
 
 _RESEND = 0.1
 _PAUSE_AFTER_FAILURE_S = 0.2
@@ -129,7 +130,7 @@ class Load:
         ledger = self._ledgers.feedback
         ledger.about_to_send(*ids)
         try:
-            response = httpx.post(self._env["INGEST_URL"] + path, json=body, timeout=15)
+            response = http.post(self._env["INGEST_URL"] + path, json=body, timeout=15)
         except httpx.HTTPError:
             self._stopping.wait(_PAUSE_AFTER_FAILURE_S)
             return
@@ -185,7 +186,7 @@ class Load:
     def _asked(self, rng: random.Random) -> None:
         url = f"{self._env['INFERENCE_URL']}/v1/models/{traffic.MODEL}/predict"
         try:
-            response = httpx.post(url, json={"instances": [traffic.features(rng) for _ in range(3)]}, timeout=15)
+            response = http.post(url, json={"instances": [traffic.features(rng) for _ in range(3)]}, timeout=15)
         except httpx.HTTPError:
             self.answers_failed += 1
             self._stopping.wait(_PAUSE_AFTER_FAILURE_S)

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 import boto3
-import httpx
 import polars as pl
 
 from flywheel_schemas.topics import FEEDBACK_DEAD_LETTER
 from kafka_runtime import cloud_events, tail
 from kafka_runtime.settings import KafkaSettings
+from tests.http import http
 
 READER_GROUP = "flywheel-stream-processor-reader"
 Env = Mapping[str, str]
@@ -103,7 +103,7 @@ def outcomes_by_trigger(env: Env, model: str) -> Counter[str]:
 def versions_by_trigger(env: Env, model: str) -> Counter[str]:
     """How many versions the registry has for each trigger."""
     query = {"filter": f"name='{model}'", "max_results": "1000"}
-    found = httpx.get(f"{_mlflow(env)}/model-versions/search", params=query, timeout=20).raise_for_status().json()
+    found = http.get(f"{_mlflow(env)}/model-versions/search", params=query, timeout=20).raise_for_status().json()
     tags = [_tags(version) for version in found.get("model_versions", [])]
     return Counter(t["flywheel.trigger_id"] for t in tags if t.get("flywheel.trigger_id"))
 
@@ -115,10 +115,10 @@ def trains_now(env: Env, model: str) -> bool:
 
 
 def _runs(env: Env, model: str) -> list[Any]:
-    named = httpx.get(f"{_mlflow(env)}/experiments/get-by-name", params={"experiment_name": model}, timeout=20)
+    named = http.get(f"{_mlflow(env)}/experiments/get-by-name", params={"experiment_name": model}, timeout=20)
     experiment = named.raise_for_status().json()["experiment"]["experiment_id"]
     body = {"experiment_ids": [experiment], "max_results": 1000}
-    found = httpx.post(f"{_mlflow(env)}/runs/search", json=body, timeout=20).raise_for_status()
+    found = http.post(f"{_mlflow(env)}/runs/search", json=body, timeout=20).raise_for_status()
     runs: list[Any] = found.json().get("runs", [])
     return runs
 

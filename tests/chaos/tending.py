@@ -12,7 +12,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 
 from flywheel_schemas.spec_model import RetentionPolicy
@@ -22,6 +21,7 @@ from lake.locks import LockHeld
 from lake.objects import S3Objects
 from registry import Registry, RegistrySettings
 from tests.chaos import traffic
+from tests.http import http
 from tests.waiting import until
 from trainer.adapters.erasures import LakeErasures
 from trainer.application.erase import Erase
@@ -59,7 +59,7 @@ def roll_back(lake: Lake) -> None:
 def erase(lake: Lake) -> None:
     """Ask ingest to forget a user, and carry out all that was asked."""
     path = f"/v1/users/{traffic.user(uuid.uuid4().int)}/feedback"
-    until(lambda: httpx.delete(os.environ["INGEST_URL"] + path, timeout=15).status_code == 202, what="ingest")
+    until(lambda: http.delete(os.environ["INGEST_URL"] + path, timeout=15).status_code == 202, what="ingest")
     _carry_out_erasures(lake)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 
 from flywheel_local.ports import free_ports
+from tests.http import http
 from tests.waiting import until
 
 MODEL, VERSION, OLDER = "trips", "7", "6"
@@ -90,7 +91,7 @@ def serving(home: Path, **settings: str) -> Iterator[Server]:
     def answers() -> bool:
         assert process.poll() is None, (home / "log").read_text()
         try:
-            return httpx.get(f"{server.url}/v2/health/ready").status_code == 200
+            return http.get(f"{server.url}/v2/health/ready").status_code == 200
         except httpx.TransportError:
             return False
 

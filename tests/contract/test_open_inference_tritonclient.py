@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
@@ -17,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from http_api import keys
 from tests.contract.open_inference_server import MODEL, OLDER, VERSION, Server, serving
+from tests.http import http
 
 INPUTS = {
     "carrier": ("BYTES", np.array([b"UA", b"B6", b"AA"], dtype=np.object_)),
@@ -81,7 +81,7 @@ def test_health_and_metadata(triton: tuple[Any, Any]) -> None:
 def test_rows_are_answered_as_predict_answers_them(server: Server, triton: tuple[Any, Any]) -> None:
     module, client = triton
     result = client.infer(MODEL, inputs(module), request_id="42", parameters={"user_id": "ada"})
-    predicted = httpx.post(f"{server.url}/v1/models/{MODEL}/predict", json={"instances": INSTANCES}).json()
+    predicted = http.post(f"{server.url}/v1/models/{MODEL}/predict", json={"instances": INSTANCES}).json()
     answers = predicted["predictions"]
     assert [label.decode() for label in result.as_numpy("label")] == [answer["label"] for answer in answers]
     expected = [[answer["scores"][name] for name in ("on_time", "late")] for answer in answers]
@@ -100,7 +100,7 @@ def test_a_version_that_does_not_serve_is_loaded_for_whoever_asks(server: Server
     assert response["model_version"] == OLDER
     assert set(result.as_numpy("feedback_token")) == {b""}
     asked = f"{server.url}/v1/models/{MODEL}/predict?version={OLDER}&explain=true"
-    answers = httpx.post(asked, json={"instances": INSTANCES}).json()["predictions"]
+    answers = http.post(asked, json={"instances": INSTANCES}).json()["predictions"]
     assert {(answer["model_version"], answer["variant"]) for answer in answers} == {(OLDER, "none")}
     assert set(answers[0]["contributions"]) == {"carrier", "distance", "night"}
     assert [label.decode() for label in result.as_numpy("label")] == [answer["label"] for answer in answers]

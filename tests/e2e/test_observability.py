@@ -22,6 +22,7 @@ from deploy.observability.dashboards import DASHBOARDS
 from flywheel_local.stack import Stack
 from tests.collecting import Collected, Collector, collecting
 from tests.debian import PROMETHEUS
+from tests.http import http
 from tests.waiting import comes_true, until
 
 MODEL = "observed"
@@ -119,7 +120,7 @@ def people(observed: Stack, tmp_path_factory: pytest.TempPathFactory) -> People:
     assert done.returncode == 0, done.stdout + done.stderr
     found = People(observed.env)
     url = f"{found.inference}/v1/models/{MODEL}"
-    until(lambda: httpx.get(url).json().get("champion") == "1", 60, "version 1 to serve")
+    until(lambda: http.get(url).json().get("champion") == "1", 60, "version 1 to serve")
     return found
 
 
@@ -235,7 +236,7 @@ def test_logs_are_json_with_the_traces_of_what_they_tell_of(loop: tuple[str, lis
 def exposed(observed: Stack) -> dict[str, list[Any]]:
     """Our metric families by service."""
     urls = {service.name: service.url for service in observed.services()}
-    texts = {name: httpx.get(f"{url}/metrics").text for name, url in urls.items()}
+    texts = {name: http.get(f"{url}/metrics").text for name, url in urls.items()}
     return {
         name: [each for each in text_string_to_metric_families(text) if each.name.startswith("flywheel_")]
         for name, text in texts.items()
@@ -284,7 +285,7 @@ def test_every_panel_of_every_dashboard_finds_data(loop: Any, people: People, ob
         for word in people.ask(2, cause()):
             people.say(word, cause())
         for page in pages:
-            httpx.get(page)
+            http.get(page)
         return [key for key, query in wanted.items() if not answer(prometheus, query)]
 
     assert comes_true(lambda: not empty(), 150, every_s=1.0), empty()
@@ -293,7 +294,7 @@ def test_every_panel_of_every_dashboard_finds_data(loop: Any, people: People, ob
 def test_prometheus_scrapes_every_service_and_evaluates_every_rule(observed: Stack, prometheus: str) -> None:
     names = {service.name for service in observed.services()}
     until(lambda: {each["metric"]["job"] for each in answer(prometheus, "up == 1")} == names, 30, "every service up")
-    groups = httpx.get(f"{prometheus}/api/v1/rules").json()["data"]["groups"]
+    groups = http.get(f"{prometheus}/api/v1/rules").json()["data"]["groups"]
     broken = [rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "err"]
     assert len(groups) == 4
     assert broken == []
@@ -305,6 +306,6 @@ def asked(query: str) -> str:
 
 
 def answer(url: str, query: str) -> list[dict[str, Any]]:
-    reply = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=30).json()
+    reply = http.get(f"{url}/api/v1/query", params={"query": query}, timeout=30).json()
     assert reply["status"] == "success", (query, reply)
     return [each for each in reply["data"]["result"] if each["value"][1] != "NaN"]

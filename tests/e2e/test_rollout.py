@@ -16,6 +16,7 @@ import pytest
 
 from flights.data import FEATURES, flights
 from flywheel_schemas.spec import dump_spec, load_spec
+from tests.http import http
 from tests.waiting import until
 
 SPEC = Path(__file__).parents[2] / "examples/flights/flights.yaml"
@@ -124,10 +125,10 @@ class Desk:
         return self.flywheel("model", "add", str(spec_file), "--base", str(base))
 
     def rollout(self) -> Any:
-        return httpx.get(f"{self.trainer}/v1/models/{MODEL}/rollout", timeout=30).json()
+        return http.get(f"{self.trainer}/v1/models/{MODEL}/rollout", timeout=30).json()
 
     def served(self) -> list[tuple[str, str | None]]:
-        shown = [httpx.get(f"{url}/v1/models/{MODEL}", timeout=30).json() for url in self.replicas]
+        shown = [http.get(f"{url}/v1/models/{MODEL}", timeout=30).json() for url in self.replicas]
         return [(each["champion"], each["challenger"]) for each in shown]
 
     def becomes(self, state: str, timeout_s: float = 240.0) -> Any:

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -133,12 +133,22 @@ class World:
 class Lab:
     world: World
     trainer: Trainer
-    registry: Registry
-    latest: Callable[[], ModelUpdated | None]
+    clients: Clients
 
     @property
     def model(self) -> str:
         return self.world.spec.name
+
+    @property
+    def registry(self) -> Registry:
+        return self.clients.registry
+
+    def latest(self) -> ModelUpdated | None:
+        return self.clients.announcements.latest().get(self.model)
+
+    def anew(self) -> "Lab":
+        """The same trainer, with a model that nobody has heard of."""
+        return dataclasses.replace(self, world=World(self.world.lake, a_spec(f"t-{uuid.uuid4().hex[:12]}")))
 
     def add(self) -> Outcome:
         return self.trainer.train.handle(Request(self.model, "model added"))
@@ -172,8 +182,7 @@ def opened(env: dict[str, str], patch: pytest.MonkeyPatch) -> Iterator[Lab]:
 
     trainer = build(settings, replace=keep)
     world = World(Lake(settings.lake), a_spec(f"t-{uuid.uuid4().hex[:12]}"))
-    model = world.spec.name
-    yield Lab(world, trainer, held[0].registry, lambda: held[0].announcements.latest().get(model))
+    yield Lab(world, trainer, held[0])
     held[0].registry.close()
 
 

@@ -26,6 +26,7 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
 from registry import Candidate, ModelVersion, Registry, RegistrySettings, VersionState
 from registry.packaging import write_model_folder
+from tests.http import http
 from tests.waiting import until
 
 CARRIERS = ("UA", "AA", "B6")
@@ -136,10 +137,10 @@ class Replica:
         return told if model in told or "starting" in told or "nothing says" in told else None
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", timeout=10.0)
+        return http.get(f"{self.url}{path}", timeout=10.0)
 
     def predict(self, model: str, *instances: dict[str, Any]) -> httpx.Response:
-        return httpx.post(f"{self.url}/v1/models/{model}/predict", json={"instances": instances}, timeout=10.0)
+        return http.post(f"{self.url}/v1/models/{model}/predict", json={"instances": instances}, timeout=10.0)
 
     def champion(self, model: str) -> str | None:
         found = self.get(f"/v1/models/{model}")

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from flywheel_local.stack import Stack
+from tests.http import http
 from tests.integration.inference_bench import Load, Replica, Workshop, predictions_by_partition
 from tests.waiting import until
 
@@ -149,7 +150,7 @@ def test_bad_requests_get_problems_that_name_what_to_mend(stack: Any, replica: R
     assert "promoted" in replica.predict("later", {"x": 1}).json()["detail"]
 
     def post(body: bytes, kind: str = "application/json", query: str = "") -> httpx.Response:
-        return httpx.post(f"{replica.url}{path}{query}", content=body, headers={"content-type": kind})
+        return http.post(f"{replica.url}{path}{query}", content=body, headers={"content-type": kind})
 
     assert post(b"{}", "text/plain").status_code == 415
     assert post(b"{").status_code == 400

@@ -1,6 +1,5 @@
 """Appends to a real S3: racing writers, a zombie, and a writer killed inside a commit."""
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ import pytest
 from flywheel_schemas.spec import parse_spec
 from lake import Lake, LakeSettings, errors, locate, read, schema, versions
 from lake.append import append_once, transaction_id, watermarks
+from tests import forked
 
 SPEC = parse_spec("""
 name: fruit
@@ -76,10 +76,7 @@ def test_three_writers_of_one_partition_store_each_row_once(lake):
 
 
 def test_three_processes_of_one_partition_store_each_row_once(lake):
-    spawned = multiprocessing.get_context("spawn")
-    writers = [spawned.Process(target=flush_all, args=(lake.settings, 0, 15, 5)) for _ in range(3)]
-    for writer in writers:
-        writer.start()
+    writers = [forked.start(flush_all, lake.settings, 0, 15, 5) for _ in range(3)]
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
@@ -167,10 +164,8 @@ def flush_when_told(lake_settings: LakeSettings, told: Event) -> None:
 @pytest.mark.parametrize("boundary", ["before", "after"])
 def test_a_writer_killed_around_its_commit_loses_and_doubles_nothing(lake, fresh_env, boundary):
     proxy = KillingProxy(fresh_env["S3_ENDPOINT_URL"], boundary)
-    spawned = multiprocessing.get_context("spawn")
-    told = spawned.Event()
-    writer = spawned.Process(target=flush_when_told, args=(settings({**fresh_env, "S3_ENDPOINT_URL": proxy.url}), told))
-    writer.start()
+    told = forked.event()
+    writer = forked.start(flush_when_told, settings({**fresh_env, "S3_ENDPOINT_URL": proxy.url}), told)
     proxy.victim = writer.pid
     told.set()
     writer.join(60)
@@ -182,10 +177,8 @@ def test_a_writer_killed_around_its_commit_loses_and_doubles_nothing(lake, fresh
 
 
 def test_writers_killed_at_random_moments_lose_and_double_nothing(lake):
-    spawned = multiprocessing.get_context("spawn")
     for k in range(5):
-        writer = spawned.Process(target=flush_all, args=(lake.settings, 0, 200, 3))
-        writer.start()
+        writer = forked.start(flush_all, lake.settings, 0, 200, 3)
         deadline = time.monotonic() + 30
         app_id, table = transaction_id("feedback-events", 0), lake.table("fruit", "feedback")
         goal = watermarks(table.snapshot(fresh=True), [app_id])[app_id] + 20 + k

@@ -1,12 +1,9 @@
 """Rollouts against a real lake, registry and broker: step by step, killed in between, by two workers at once, blind."""
 
-import os
+import dataclasses
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,9 +18,10 @@ from kafka_runtime import tail
 from kafka_runtime.settings import KafkaSettings
 from registry import VersionState
 from registry.runs import Outcome
+from tests import forked
 from trainer.domain.errors import NotAllowed
 from trainer.settings import Settings
-from trainer.wiring import Trainer, build
+from trainer.wiring import Clients, Trainer, build
 
 Lab = Any
 POLICY = RolloutPolicy.model_validate(
@@ -201,53 +199,33 @@ def test_a_champion_that_somebody_sets_in_mlflow_is_taken_over_and_told(trial: L
     assert states(trial) == ["retired", "promoted"]
 
 
-# A worker of its own process, in which one collaborator kills the process at the moment under test.
-STEP_AND_DIE = """
-import dataclasses, os, signal, sys
-from trainer.settings import Settings
-from trainer.wiring import build
+def step_until(point: str) -> None:
+    """A whole trainer, in which one collaborator kills the process at the moment under test."""
+    calls = {"before the alias": "set_challenger", "before the state": "set_state"}
+    calls |= {"before the number": "set_rollout_sequence"}
+    last = {"before the audit log": "record", "before the event": "publish"}
 
-def die(*args, **kwargs):
-    os.kill(os.getpid(), signal.SIGKILL)
+    def arm(real: Clients) -> Clients:
+        wired: Any = real
+        if point in last:
+            return dataclasses.replace(wired, announcements=forked.Dying(wired.announcements, last[point]))
+        setattr(wired.registry, calls[point], forked.die)
+        return real
 
-point = sys.argv[1]
+    build(Settings(), replace=arm).conductor.look()
 
-class Dying:
-    def __init__(self, real): self.real = real
-    def latest(self): return self.real.latest()
-    def record(self, action): die() if point == "before the audit log" else self.real.record(action)
-    def publish(self, event): die()
 
-def arm(real):
-    if point in ("before the audit log", "before the event"):
-        return dataclasses.replace(real, announcements=Dying(real.announcements))
-    setattr(real.registry, {"before the alias": "set_challenger", "before the state": "set_state",
-            "before the number": "set_rollout_sequence"}[point], die)
-    return real
-
-build(Settings(), replace=arm).conductor.look()
-"""
 POINTS = ("before the alias", "before the state", "before the number", "before the audit log", "before the event")
 
 
-@pytest.fixture
-def dying(trial: Lab) -> Callable[[str], None]:
-    def step(point: str) -> None:
-        command = [sys.executable, "-c", STEP_AND_DIE, point]
-        died = subprocess.run(command, env=os.environ.copy(), timeout=120, check=False)
-        assert died.returncode == -signal.SIGKILL
-
-    return step
-
-
 def test_a_step_that_a_kill_left_half_done_is_finished_by_whoever_comes_next(
-    trial: Lab, dying: Callable[[str], None]
+    trial: Lab,
 ) -> None:
     for point in POINTS:
         answers(trial, "2", "shadow", 60)
         before = trial.latest()
         assert before.challenger_state == "shadow"
-        dying(point)
+        assert forked.exit_code(step_until, point) == -signal.SIGKILL
         assert trial.registry.rollout_sequence(trial.model) == before.sequence
         assert trial.trainer.recover.announcements() == 1
         event = trial.latest()

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
@@ -19,6 +18,7 @@ from flywheel_local.errors import PortTaken, SettingsDiffer
 from flywheel_local.ports import Ports
 from flywheel_local.processes import MARK, Processes
 from flywheel_local.stack import Stack
+from tests.http import http
 
 SERVERS = ("kafka", "s3", "mlflow")
 
@@ -112,7 +112,7 @@ def test_a_second_stack_starts_beside_the_first(running, tmp_path):
 
 def test_what_was_stored_survives_a_stop_and_a_start(running):
     produce(running, "before")
-    created = httpx.post(
+    created = http.post(
         f"{running.env['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/create", json={"name": "kept"}
     )
     assert created.status_code == 200
@@ -123,7 +123,7 @@ def test_what_was_stored_survives_a_stop_and_a_start(running):
     again.stop_with_parent()
     again.start_servers()
     assert "before" in words(again)
-    found = httpx.get(
+    found = http.get(
         f"{again.env['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/get", params={"name": "kept"}
     )
     assert found.status_code == 200

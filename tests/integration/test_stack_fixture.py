@@ -1,10 +1,10 @@
 """The servers that other tests rely on do what a client expects of them."""
 
 import boto3
-import httpx
 from confluent_kafka.admin import AdminClient
 
 from flywheel_schemas.topics import ALL_TOPICS
+from tests.http import http
 
 
 def test_every_topic_is_there(stack):
@@ -26,7 +26,7 @@ def test_the_lake_can_be_written_with_the_keys_of_the_environment(stack, fresh_e
 
 
 def test_artifacts_of_new_experiments_lie_on_s3_where_they_are_read_without_mlflow(stack):
-    answer = httpx.get(
+    answer = http.get(
         f"{stack.mlflow_uri}/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": "Default"}
     )
     assert answer.json()["experiment"]["artifact_location"].startswith("s3://")

@@ -1,9 +1,7 @@
 """The trainer killed at each boundary: after a restart every trigger has exactly one outcome, and it was announced."""
 
-import os
+import dataclasses
 import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -11,55 +9,42 @@ import pytest
 from flywheel_schemas.events import ModelAction, ThresholdReached
 from registry import VersionState
 from registry.runs import Outcome
+from tests import forked
+from tests.forked import Dying
+from trainer.application.train import Request
+from trainer.settings import Settings
+from trainer.wiring import Clients, build
 
 Lab = Any
 
-# A trainer of its own process, in which one collaborator kills the process at the moment under test.
-TRAIN_AND_DIE = """
-import dataclasses, os, signal, sys
-from flywheel_schemas.events import ThresholdReached
-from trainer.application.train import Request
-from trainer.settings import Settings
-from trainer.wiring import build
 
-model, point, raw = sys.argv[1], sys.argv[2], sys.argv[3]
+def train_until(model: str, point: str, trigger: ThresholdReached | None) -> None:
+    """A whole trainer, in which one collaborator kills the process at the moment under test."""
 
-def die(*args, **kwargs):
-    os.kill(os.getpid(), signal.SIGKILL)
+    def arm(real: Clients) -> Clients:
+        wired: Any = real
+        match point:
+            case "while training":
+                wired.learner.predict = forked.die
+            case "before the alias":
+                wired.registry.set_champion = forked.die
+            case "before the state":
+                wired.registry.set_state = forked.die
+            case "before the outcome":
+                wired.registry.run_store.finish = forked.die
+            case "before the event":
+                promoted = lambda event: event.action is ModelAction.PROMOTED  # noqa: E731
+                return dataclasses.replace(wired, announcements=Dying(wired.announcements, "publish", promoted))
+        return real
 
-class DyingAnnouncements:
-    def __init__(self, real): self.real = real
-    def latest(self): return self.real.latest()
-    def record(self, action): self.real.record(action)
-    def publish(self, event):
-        if event.action.value == "promoted":
-            die()
-        self.real.publish(event)
+    build(Settings(), replace=arm).train.handle(Request(model, "test", trigger))
 
-def arm(real):
-    if point == "while training":
-        real.learner.predict = die
-    elif point == "before the alias":
-        real.registry.set_champion = die
-    elif point == "before the state":
-        real.registry.set_state = die
-    elif point == "before the outcome":
-        real.registry.run_store.finish = die
-    elif point == "before the event":
-        return dataclasses.replace(real, announcements=DyingAnnouncements(real.announcements))
-    return real
 
-trigger = ThresholdReached.parse(raw.encode()) if raw else None
-build(Settings(), replace=arm).train.handle(Request(model, "test", trigger))
-"""
 POINTS = ("while training", "before the alias", "before the state", "before the event", "before the outcome")
 
 
 def train_and_die(lab: Lab, point: str, trigger: ThresholdReached | None) -> None:
-    raw = trigger.encode().decode() if trigger else ""
-    command = [sys.executable, "-c", TRAIN_AND_DIE, lab.model, point, raw]
-    died = subprocess.run(command, env=os.environ.copy(), timeout=120, check=False)
-    assert died.returncode == -signal.SIGKILL
+    assert forked.exit_code(train_until, lab.model, point, trigger) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -22,19 +22,24 @@ from kafka_runtime.settings import KafkaSettings
 Lab = Any
 
 
-@pytest.fixture
-def service(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    [port] = free_ports(1)
-    monkeypatch.setenv("TRAINER_PORT", str(port))
-    monkeypatch.delenv("TRAINER_URL", raising=False)
-    monkeypatch.setenv("FLYWHEEL_HOME", str(tmp_path))  # a stack that was once started here is not meant
-    with (tmp_path / "trainer.log").open("wb") as log:
+@pytest.fixture(scope="module")
+def service(shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    [port], home = free_ports(1), tmp_path_factory.mktemp("trainer")
+    with pytest.MonkeyPatch.context() as patch, (home / "trainer.log").open("wb") as log:
+        patch.setenv("TRAINER_PORT", str(port))
+        patch.delenv("TRAINER_URL", raising=False)
+        patch.setenv("FLYWHEEL_HOME", str(home))  # a stack that was once started here is not meant
         process = subprocess.Popen([sys.executable, "-m", "trainer"], stderr=log, env=os.environ.copy())
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             wait_until_ready(client, process)
             yield client
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) in {0, -signal.SIGTERM}  # uvicorn ends by the signal once it has closed everything
+
+
+@pytest.fixture
+def lab(shared_lab: Lab) -> Lab:
+    return shared_lab.anew()
 
 
 def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:

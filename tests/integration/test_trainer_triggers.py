@@ -1,9 +1,6 @@
 """Quality, drift and schedule: each fires once, also when the process that fires it dies before it is announced."""
 
-import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,27 +13,25 @@ from flywheel_schemas.topics import THRESHOLD_REACHED
 from kafka_runtime import tail
 from kafka_runtime.settings import KafkaSettings
 from lake.triggers import TriggerLog, trigger_id
-
-Lab = Any
-
-# Looks once; dies between writing the trigger and announcing it.
-LOOK_AND_DIE = """
-import os, signal, sys
+from tests import forked
 from trainer.adapters.kafka import LakeTriggers
 from trainer.settings import Settings
 from trainer.wiring import build
 
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
+Lab = Any
 
-LakeTriggers.announce = die
-build(Settings()).watching.look(sys.argv[1])
-"""
 POLICIES: dict[str, dict[str, Any]] = {
     "quality": {"quality": {"below": 0.9, "window": "400d"}},
     "drift": {"drift": {"psi_above": 0.2, "window": "400d"}},
     "schedule": {"every": "1ms"},
 }
+
+
+def look_and_die(model: str) -> None:
+    """Looks once; dies between writing the trigger and announcing it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LakeTriggers, "announce", forked.die)
+        build(Settings()).watching.look(model)
 
 
 def with_policy(spec: ModelSpec, policy: dict[str, Any]) -> ModelSpec:
@@ -60,9 +55,7 @@ def test_a_crossing_fires_once_though_who_fires_it_dies(lab: Lab, kind: str) -> 
     lab.world.corrections(day=(datetime.now(UTC) - datetime(2026, 1, 1, tzinfo=UTC)).days - 1)
     lab.world.lake.specs.put(with_policy(lab.world.spec, POLICIES[kind]))
 
-    command = [sys.executable, "-c", LOOK_AND_DIE, lab.model]
-    died = subprocess.run(command, env=os.environ.copy(), timeout=120, check=False, capture_output=True)
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()[-2000:]
+    assert forked.exit_code(look_and_die, lab.model) == -signal.SIGKILL
     (trigger,) = fired(lab)
     assert (trigger.reason.value, trigger.trigger_id) == (kind, trigger_id(lab.model, 0))
     assert announced(lab.model) == []
