@@ -47,7 +47,7 @@ demo: setup ## The whole loop on real flights, with a report (MONTHS=3 for less,
 
 test: setup web/node_modules/.installed ## Every test, on real servers (ARGS="-k name" for some)
 	@$(PY) -m tests.debian
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: setup ## Kill processes under load for longer than `make test` does, then account for every event
 	@$(PY) -m tests.chaos $(ARGS)
