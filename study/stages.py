@@ -10,7 +10,7 @@ import polars as pl
 import flights
 from flights import data
 from flights.lines import POSITIVE, matrix
-from flywheel_schemas.spec import ModelSpec, load_spec
+from flywheel_schemas.spec import GatePolicy, ModelSpec, load_spec
 from study import lab
 from study.outcomes import Size
 from trainer.domain.training_set import Sources
@@ -37,7 +37,7 @@ class Stage:
 @cache
 def stage(size: Size) -> Stage:
     """The flights of that size."""
-    spec, rows = load_spec(SPEC), data.replayed(size.months).gather_every(size.every)
+    spec, rows = _at_default_confidence(load_spec(SPEC)), data.replayed(size.months).gather_every(size.every)
     scheduled = rows["scheduled_at"].cast(pl.Int64).to_numpy()
     return Stage(
         spec=spec,
@@ -49,6 +49,11 @@ def stage(size: Size) -> Stage:
         day=(scheduled - scheduled[0]) // DAY_US,
         scheduled_us=scheduled,
     )
+
+
+def _at_default_confidence(spec: ModelSpec) -> ModelSpec:
+    default = GatePolicy.model_fields["confidence"].default
+    return spec.model_copy(update={"gates": spec.gates.model_copy(update={"confidence": default})})
 
 
 @cache

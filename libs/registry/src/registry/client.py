@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -115,12 +116,14 @@ class Registry:
         if (before.state, before.traffic_percent) == (state, traffic_percent):
             return before
         change = StateChange(state, traffic_percent, self._now(), who, reason)
-        history = [entry.encode() for entry in (*before.history, change)][-HISTORY_KEPT:]
-        self.tag_version(model, version, "history", json.dumps(history))
-        self.tag_version(model, version, "reason", reason)
-        self.tag_version(model, version, "traffic_percent", f"{traffic_percent:g}")
+        history = (*before.history, change)[-HISTORY_KEPT:]
+        self.tag_version(model, version, "history", json.dumps([entry.encode() for entry in history]))
+        if reason != before.reason:
+            self.tag_version(model, version, "reason", reason)
+        if traffic_percent != before.traffic_percent:
+            self.tag_version(model, version, "traffic_percent", f"{traffic_percent:g}")
         self.tag_version(model, version, "state", state.value)
-        return self.version(model, version)
+        return replace(before, state=state, traffic_percent=traffic_percent, reason=reason, history=history)
 
     def set_champion(self, model: str, version: str, *, previous: str | None = None) -> None:
         """Make `version` the one that serves; `previous` is what a rollback from it goes back to."""
