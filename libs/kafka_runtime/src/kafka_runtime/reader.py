@@ -12,11 +12,11 @@ from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, UnknownTo
 from kafka_runtime.outage import OutageLog
 from kafka_runtime.record import Record, from_message
 from kafka_runtime.settings import KafkaSettings
+from kafka_runtime.topics import NO_SUCH, known_partitions
 
 _RETRY_AFTER_S = 2.0
 _ASK_AGAIN_S = 0.05
 _NO_LEADER_YET = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
-_NO_SUCH = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
 class AssignedReader:
@@ -46,10 +46,7 @@ class AssignedReader:
     def partitions(self, timeout_s: float) -> list[int]:
         """The topic's partitions. Raises UnknownTopic or BrokerUnavailable."""
         metadata = self._ask(lambda: self._consumer.list_topics(self.topic, timeout=timeout_s))
-        found = metadata.topics[self.topic]
-        if found.error is not None or not found.partitions:
-            raise UnknownTopic(self.topic)
-        return sorted(found.partitions)
+        return sorted(known_partitions(self.topic, metadata.topics.get(self.topic)))
 
     def watermarks(self, partition: int, timeout_s: float) -> tuple[int, int]:
         """First offset kept, and the offset that the next record will get. Raises BrokerUnavailable."""
@@ -117,6 +114,6 @@ class AssignedReader:
 
     def _translated(self, exc: KafkaException) -> KafkaRuntimeError:
         error = exc.args[0]
-        if error.code() in _NO_SUCH:
+        if error.code() in NO_SUCH:
             return UnknownTopic(self.topic)
         return BrokerUnavailable(self.topic, _RETRY_AFTER_S, error.str())

@@ -1,15 +1,17 @@
 """The topics as Kafka has them: creating what is missing, checking what must never change."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic, TopicMetadata
 
 from flywheel_schemas.topics import ALL_TOPICS, Topic
 from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError, PartitionCountChanged, UnknownTopic
 from kafka_runtime.settings import KafkaSettings
 
+NO_SUCH = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 _BROKER_DEFAULT = -1
 _RETRY_AFTER_S = 2.0
 
@@ -32,11 +34,26 @@ def ensure(settings: KafkaSettings, topics: Iterable[Topic] = ALL_TOPICS, *, tim
 
 
 def partition_count(settings: KafkaSettings, topic: str, timeout_s: float = 10.0) -> int:
-    """How many partitions the topic has. Raises UnknownTopic or BrokerUnavailable."""
-    found = _partition_counts(AdminClient(settings.librdkafka()), timeout_s)
-    if topic not in found:
+    """How many partitions the topic has, with leaders or for the moment without.
+
+    Raises UnknownTopic or BrokerUnavailable.
+    """
+    found = _metadata(AdminClient(settings.librdkafka()), timeout_s).topics.get(topic)
+    return len(known_partitions(topic, found))
+
+
+def known_partitions(topic: str, found: TopicMetadata | None) -> Mapping[int, Any]:
+    """The topic's partitions by what the broker says of it.
+
+    Raises UnknownTopic where there is none, and BrokerUnavailable where a broker is about to elect leaders or such.
+    """
+    if found is None or (found.error is None and not found.partitions):
         raise UnknownTopic(topic)
-    return found[topic]
+    if found.error is None:
+        return dict(found.partitions)
+    if found.error.code() in NO_SUCH:
+        raise UnknownTopic(topic)
+    raise BrokerUnavailable(topic, _RETRY_AFTER_S, found.error.str())
 
 
 def _create(admin: AdminClient, settings: KafkaSettings, missing: list[Topic], timeout_s: float) -> None:
@@ -72,13 +89,17 @@ def _once_visible(admin: AdminClient, names: set[str], timeout_s: float) -> dict
     return found
 
 
-def _partition_counts(admin: AdminClient, timeout_s: float) -> dict[str, int]:
+def _metadata(admin: AdminClient, timeout_s: float) -> ClusterMetadata:
     try:
-        metadata = admin.list_topics(timeout=timeout_s)
+        return admin.list_topics(timeout=timeout_s)
     except KafkaException as exc:
         raise BrokerUnavailable("(any)", _RETRY_AFTER_S, exc.args[0].str()) from exc
+
+
+def _partition_counts(admin: AdminClient, timeout_s: float) -> dict[str, int]:
+    """Of topics whose partitions all have a leader: others are not ready for use."""
     return {
         name: len(topic.partitions)
-        for name, topic in metadata.topics.items()
+        for name, topic in _metadata(admin, timeout_s).topics.items()
         if topic.error is None and all(partition.leader >= 0 for partition in topic.partitions.values())
     }
