@@ -108,12 +108,14 @@ class Harness:
         self._say(f"{fault.name}: account")
         self._wait_until_drained()
         triggers = self.account_of_triggers() if self._trains else None
-        feedback, predictions, erased = (
-            self.account_of_feedback(),
-            self.account_of_predictions(),
-            self.account_of_erased(),
+        return Outcome(
+            fault.name,
+            recovery_s,
+            feedback=self.account_of_feedback(),
+            predictions=self.account_of_predictions(),
+            erased=self.account_of_erased(),
+            triggers=triggers,
         )
-        return Outcome(fault.name, recovery_s, feedback, predictions, erased, triggers)
 
     def _wait_until_settled(self, what: str) -> None:
         """Until the processor has settled all that lies in Kafka now."""
