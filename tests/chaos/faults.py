@@ -17,7 +17,7 @@ from tests.waiting import until
 PROCESSOR = "stream-processor"
 _ROOT = Path(__file__).resolve().parents[2]
 _CHANGES = 12
-_TENDING_S = 300.0
+_DEATH_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +79,19 @@ def _killed_at(*boundaries: str) -> Callable[[Scene], float]:
 
 
 def _run_until_it_dies(stack: Stack, boundary: str, nth: int) -> None:
-    code, log = _run(stack, "crash_at", boundary, str(nth), timeout_s=90)
+    code, log = _run(stack, "crash_at", boundary, str(nth))
     if code != -signal.SIGKILL:
         raise AssertionError(f"the processor ended with {code} instead of dying at {boundary}; see {log}")
 
 
-def _run(stack: Stack, module: str, *arguments: str, timeout_s: float) -> tuple[int, Path]:
+def _run(stack: Stack, module: str, *arguments: str) -> tuple[int, Path]:
     """The exit code of a module beside this one, and where it logs."""
     environment = {**os.environ, **stack.env, "PYTHONPATH": str(_ROOT)}
     command = [sys.executable, "-m", f"tests.chaos.{module}", *arguments]
     path = stack.home / "logs" / f"{module.replace('_', '-')}.log"
     with path.open("ab") as log, subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log) as run:
         try:
-            return run.wait(timeout_s), path
+            return run.wait(_DEATH_S), path
         finally:
             run.kill()
 
@@ -104,12 +104,12 @@ def _killed_amid(job: str) -> Callable[[Scene], float]:
         for _ in range(scene.repeats):
             nth = scene.rng.randint(1, _CHANGES)
             # Where it needed fewer changes it is done; another one is begun, and dies sooner.
-            while (code := _run(scene.stack, "tending", job, str(nth), timeout_s=_TENDING_S)[0]) == 0:
+            while (code := _run(scene.stack, "tending", job, str(nth))[0]) == 0:
                 nth = max(1, nth // 2)
             if code != -signal.SIGKILL:
                 raise AssertionError(f"{job} ended with {code} instead of dying at change {nth}; see tending.log")
             injured = time.monotonic()
-        if code := _run(scene.stack, "tending", "finish", timeout_s=_TENDING_S)[0]:
+        if code := _run(scene.stack, "tending", "finish")[0]:
             raise AssertionError(f"finishing after {job} ended with {code}; see tending.log")
         return injured
 
