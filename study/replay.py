@@ -140,7 +140,7 @@ class _Replay:
             "user_hash": np.char.mod("user-%d", self._crowd.user[rows]),
             "key_id": np.full(len(rows), "arrivals-board"),
             "source": np.full(len(rows), "arrivals-board"),
-            "occurred_at": landed if tag == "w" else at,
+            "occurred_at": landed,  # of two words of a user about one flight the one received last counts
             "received_at": at,
             "event_date": at.dt.date(),
         }
