@@ -12,7 +12,7 @@ def main() -> int:
     try:
         manifests = rendering.everything()
         crds = [*tools.go_crds(), *tools.strimzi_crds(make=True)]
-    except tools.ToolMissing as error:
+    except tools.ToolError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
     page = tools.REPOSITORY / "docs" / "operations.md"

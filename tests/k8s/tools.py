@@ -1,10 +1,12 @@
 """What rendering and validating need: kustomize and the CRDs, at pinned versions, kept in `.flywheel/tools`."""
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -13,10 +15,20 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 K8S = REPOSITORY / "deploy" / "k8s"
 SOURCES = K8S / "tools"
 TOOLS = REPOSITORY / ".flywheel" / "tools"
+# From this one on Go fetches the version that a go.mod asks for.
+_GO_THAT_FETCHES_ITSELF = (1, 21)
 
 
-class ToolMissing(Exception):
-    """A tool that is not here and cannot be had. The text says what to install."""
+class ToolError(Exception):
+    """What a tool was to make is not there."""
+
+
+class ToolMissing(ToolError):
+    """It is not installed. The text says what to install."""
+
+
+class ToolFailed(ToolError):
+    """It is here, and did not do it, or did something else than is pinned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,7 @@ class Program:
         return parts[-1]
 
     def path(self) -> Path:
-        """The program, built if its pins have changed. Raises ToolMissing."""
+        """The program, built if its pins have changed. Raises ToolError."""
         built = TOOLS / self.folder / self.name
         pins = (SOURCES / self.folder / "go.sum").read_text() + self.link
         of_what = built.with_name(f"{self.name}.pins")
@@ -48,19 +60,30 @@ class Program:
 KUSTOMIZE = Program("kustomize", "sigs.k8s.io/kustomize/kustomize/v5")
 
 
-def run_go(arguments: list[str], folder: Path) -> str:
-    """What `go` prints. Raises ToolMissing where there is no Go, or it cannot do that here."""
+@cache
+def _go_version() -> tuple[int, ...]:
+    """Of the `go` on the path; () without one."""
     if shutil.which("go") is None:
-        raise ToolMissing("Go is not installed; install Go 1.26 or later: it builds kustomize and fetches the CRDs")
+        return ()
+    said = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
+    return tuple(int(number) for number in re.findall(r"\d+", said)[:2])
+
+
+def run_go(arguments: list[str], folder: Path) -> str:
+    """What `go` prints. Raises ToolMissing where there is no Go, ToolFailed where it cannot do that."""
+    if _go_version() < _GO_THAT_FETCHES_ITSELF:
+        raise ToolMissing(
+            "Go is not installed, or too old; install Go 1.26 or later: it builds kustomize and fetches the CRDs"
+        )
     try:
         done = subprocess.run(["go", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=540)
     except subprocess.CalledProcessError as error:
-        raise ToolMissing(f"`go {' '.join(arguments)}` failed: {(error.stderr or error.stdout)[-600:]}") from error
+        raise ToolFailed(f"`go {' '.join(arguments)}` failed: {(error.stderr or error.stdout)[-600:]}") from error
     return done.stdout
 
 
 def go_crds() -> list[Path]:
-    """The files of every CRD that comes as a Go module. Raises ToolMissing, also for other contents than pinned."""
+    """The files of every CRD that comes as a Go module. Raises ToolError, also for other contents than pinned."""
     pinned = json.loads((SOURCES / "crds.json").read_text())
     wanted = [f"{each['module']}@{each['version']}" for each in pinned]
     with tempfile.TemporaryDirectory() as nowhere:
@@ -70,7 +93,7 @@ def go_crds() -> list[Path]:
     for each in pinned:
         module = found[each["module"]]
         if module["Sum"] != each["sum"]:
-            raise ToolMissing(f"{each['module']} is {module['Sum']}, not as pinned in deploy/k8s/tools/crds.json")
+            raise ToolFailed(f"{each['module']} is {module['Sum']}, not as pinned in deploy/k8s/tools/crds.json")
         files += [file for pattern in each["files"] for file in sorted(Path(module["Dir"]).glob(pattern))]
     return files
 
@@ -103,7 +126,7 @@ def _make_strimzi(folder: Path, pom: Path) -> None:
     goal = "io.fabric8:crd-generator-maven-plugin:generate"
     done = subprocess.run(["mvn", "-q", "-B", "-f", str(draft), goal], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ToolMissing(f"the CRDs of Strimzi cannot be made: {done.stdout[-600:]}")
+        raise ToolFailed(f"the CRDs of Strimzi cannot be made: {done.stdout[-600:]}")
     _loosen(folder / "target/classes/META-INF/fabric8")
     draft.rename(folder / "pom.xml")
 

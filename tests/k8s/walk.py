@@ -194,7 +194,7 @@ def main() -> int:
             cluster.running(Path(home)) as plane,
         ):
             walk(plane, numbers, prometheus)
-    except tools.ToolMissing as error:
+    except tools.ToolError as error:
         say(f"error: {error}")
         return 1
     say("\nEvery overlay was applied, and the walk ended as it should.")
