@@ -106,14 +106,15 @@ class RunStore:
         self._artifacts.put_all(run.artifact_uri, files)
 
     def tag(self, run_id: str, **tags: str) -> None:
-        """Set tags of a run (Flywheel's names, without prefix), all in one transaction."""
+        """Set tags of a run (Flywheel's names, without prefix), all in one request."""
         pairs = [{"key": f"{TAG}{key}", "value": value[:_TAG_CHARS]} for key, value in tags.items()]
         self._rest.post("runs/log-batch", {"run_id": run_id, "tags": pairs})
 
     def finish(self, run_id: str, outcome: Outcome, reason: str, version: str | None = None) -> None:
         """Record how the run ended. The outcome is written last: with it the trigger counts as handled."""
+        self.tag(run_id, reason=reason, **({"version": version} if version else {}))
         self._rest.post("runs/update", {"run_id": run_id, "status": "FINISHED", "end_time": _now_ms()})
-        self.tag(run_id, reason=reason, **({"version": version} if version else {}), outcome=outcome.value)
+        self.tag(run_id, outcome=outcome.value)
 
     def finish_open(self, run_id: str, outcome: Outcome, reason: str, version: str) -> None:
         """As `finish`, unless the run has an outcome already: that one stays."""
