@@ -2,14 +2,12 @@
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Mapping
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-_IMPORTED = ["pytest", "polars", "trainer.wiring", "tests.integration.test_lake_exactly_once"]
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(_IMPORTED)
+_CONTEXT.set_forkserver_preload(["pytest", "trainer.wiring"])
 event = _CONTEXT.Event
 
 
@@ -28,24 +26,6 @@ def exit_code(target: Callable[..., object], *arguments: Any, timeout_s: float =
         process.kill()
         raise AssertionError(f"{target.__name__} ran for more than {timeout_s:g} s")
     return process.exitcode
-
-
-def die(*_: Any, **__: Any) -> None:
-    """End this process as the kernel would that has no memory left."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Dying:
-    """Hands everything on to `real`; a call of `method` (with arguments that fit) is the process's last."""
-
-    def __init__(self, real: Any, method: str, fits: Callable[..., bool] = lambda *_: True) -> None:
-        self._real, self._method, self._fits = real, method, fits
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._real, name)
-        if name != self._method:
-            return found
-        return lambda *arguments: die() if self._fits(*arguments) else found(*arguments)
 
 
 def _run(environment: Mapping[str, str], target: Callable[..., object], arguments: tuple[Any, ...]) -> None:

@@ -4,8 +4,6 @@ It is built by the processor's own wiring; one collaborator is wrapped by one th
 """
 
 import asyncio
-import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,19 +16,7 @@ from stream_processor.application.ports import Announcements, Appended, DeadLett
 from stream_processor.domain.routing import DeadLetter
 from stream_processor.settings import Settings
 from telemetry import logging
-
-
-class _Fuse:
-    """Kills this process when it is burnt for the nth time."""
-
-    def __init__(self, nth: int) -> None:
-        self._left = nth
-
-    def burn(self) -> None:
-        """May not return."""
-        self._left -= 1
-        if self._left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+from tests.dying import Fuse
 
 
 class _Offsets(Offsets):
@@ -89,7 +75,7 @@ def _nothing() -> None:
     """Lives on."""
 
 
-BOUNDARIES: dict[str, Callable[[_Fuse], wiring.Wraps]] = {
+BOUNDARIES: dict[str, Callable[[Fuse], wiring.Wraps]] = {
     "before_append": lambda fuse: wiring.Wraps(tables=lambda real: _Tables(real, fuse.burn, _nothing)),
     "after_append": lambda fuse: wiring.Wraps(tables=lambda real: _Tables(real, _nothing, fuse.burn)),
     "amid_dead_letters": lambda fuse: wiring.Wraps(dead_letters=lambda real: _DeadLetters(real, fuse.burn)),
@@ -103,7 +89,7 @@ def main() -> int:
     """Never returns 0: it dies, or fails."""
     boundary, nth = sys.argv[1], int(sys.argv[2])
     logging.configure(f"crash-at-{boundary}", "INFO")
-    return asyncio.run(run(Settings(), BOUNDARIES[boundary](_Fuse(nth)))) or 1
+    return asyncio.run(run(Settings(), BOUNDARIES[boundary](Fuse(nth)))) or 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ A change is an object written or a Delta commit made under a table's lock. `fini
 """
 
 import os
-import signal
 import sys
 import time
 import uuid
@@ -21,6 +20,7 @@ from lake.locks import LockHeld
 from lake.objects import S3Objects
 from registry import Registry, RegistrySettings
 from tests.chaos import traffic
+from tests.dying import Fuse
 from tests.http import http
 from tests.waiting import until
 from trainer.adapters.erasures import LakeErasures
@@ -94,15 +94,10 @@ def _again(step: Callable[[], bool], what: str) -> None:
     until(done, _PATIENCE_S, what)
 
 
-def _armed(patch: pytest.MonkeyPatch, nth: int) -> None:
-    left = nth
-
+def _arm(patch: pytest.MonkeyPatch, fuse: Fuse) -> None:
     def before(real: Callable[..., Any]) -> Callable[..., Any]:
         def change(*args: Any, **kwargs: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            fuse.burn()
             return real(*args, **kwargs)
 
         return change
@@ -119,7 +114,7 @@ def main() -> int:
     job, nth = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(upkeep, "SMALL_FILES_OF_TODAY", 2)
-        _armed(patch, nth)
+        _arm(patch, Fuse(nth))
         JOBS[job](Lake(LakeSettings()))
     return 0
 

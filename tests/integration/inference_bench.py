@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import httpx
 import lightgbm
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from typing_extensions import override
 
 from features import Answers, FeatureSchema
 from flywheel_schemas.events import ModelAction, ModelUpdated, Prediction
@@ -26,6 +26,7 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
 from registry import Candidate, ModelVersion, Registry, RegistrySettings, VersionState
 from registry.packaging import write_model_folder
+from tests.asking import Asking
 from tests.http import http
 from tests.waiting import until
 
@@ -164,29 +165,19 @@ class Replica:
             return False
 
 
-class Load:
+class Load(Asking):
     """Clients that ask again as soon as they are answered, until stopped."""
 
     def __init__(self, replica: Replica, model: str, clients: int = 6) -> None:
+        super().__init__(clients)
         self.answers: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        self.failures: list[str] = []
-        self._url, self._stopping = f"{replica.url}/v1/models/{model}/predict", threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
+        self._url = f"{replica.url}/v1/models/{model}/predict"
 
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, number: int) -> None:
+    @override
+    def ask(self, number: int) -> None:
         rng = np.random.default_rng(number)
         with httpx.Client(timeout=20.0) as client:
-            while not self._stopping.is_set():
+            while not self.stopping.is_set():
                 instance = {"carrier": CARRIERS[int(rng.integers(3))], "distance": float(rng.uniform(0, 6000))}
                 try:
                     response = client.post(self._url, json={"instances": [instance]})

@@ -3,11 +3,9 @@
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import urllib.error
 import urllib.request
 import uuid
@@ -228,47 +226,6 @@ DYING = textwrap.dedent('''
     )
     sys.exit(asyncio.run(run(Settings(), wraps)))
 ''')
-
-
-class Gate:
-    """Stands between the processor and S3, and can be shut."""
-
-    def __init__(self, upstream: str) -> None:
-        host, _, port = upstream.removeprefix("http://").partition(":")
-        self._upstream = (host, int(port))
-        self.shut = False
-        self._open: list[socket.socket] = []
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self.shut = True
-        for one in self._open:
-            one.close()
-
-    def _accept(self) -> None:
-        while True:
-            client, _ = self._listening.accept()
-            if self.shut:
-                client.close()
-                continue
-            server = socket.create_connection(self._upstream)
-            self._open += [client, server]
-            for one, other in ((client, server), (server, client)):
-                threading.Thread(target=self._copy, args=(one, other), daemon=True).start()
-
-    def _copy(self, one: socket.socket, other: socket.socket) -> None:
-        try:
-            while received := one.recv(65536):
-                if self.shut:
-                    break
-                other.sendall(received)
-        except OSError:
-            pass
-        finally:
-            one.close()
-            other.close()
 
 
 def get(worker: Any, path: str) -> tuple[int, bytes]:

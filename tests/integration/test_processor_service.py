@@ -13,31 +13,32 @@ from flywheel_schemas.topics import (
 )
 from lake import read, versions
 from lake.triggers import TriggerLog, trigger_id
-from tests.integration.processor_bench import NOW, Bench, Gate, get, readiness, ready
+from tests.integration.processor_bench import NOW, Bench, get, readiness, ready
+from tests.relay import Relay
 from tests.waiting import until
 
 
 def test_while_s3_is_away_it_waits_and_says_so(bench):
-    gate = Gate(bench.env["S3_ENDPOINT_URL"])
-    worker = bench.start(S3_ENDPOINT_URL=gate.url)
+    s3 = Relay(bench.env["S3_ENDPOINT_URL"].removeprefix("http://"))
+    worker = bench.start(S3_ENDPOINT_URL=f"http://{s3.address}")
     bench.send(50)
     until(lambda: sum(bench.ids("feedback").values()) >= 50)
-    gate.close()
+    s3.close()
     bench.send(200)
     until(lambda: "S3_ENDPOINT_URL" in str(readiness(worker)))
     assert worker.poll() is None
     until(lambda: get(worker, "/healthz")[0] == 200)
-    gate.shut = False
+    s3.shut = False
     bench.reconcile()
     until(lambda: ready(worker))
 
 
 def test_an_outage_without_end_stops_the_process_loudly(bench):
-    gate = Gate(bench.env["S3_ENDPOINT_URL"])
-    worker = bench.start(S3_ENDPOINT_URL=gate.url, PROCESSOR_GIVE_UP_S="1")
+    s3 = Relay(bench.env["S3_ENDPOINT_URL"].removeprefix("http://"))
+    worker = bench.start(S3_ENDPOINT_URL=f"http://{s3.address}", PROCESSOR_GIVE_UP_S="1")
     bench.send(20)
     until(lambda: sum(bench.ids("feedback").values()) >= 20)
-    gate.close()
+    s3.close()
     bench.send(20)
     assert worker.wait(90) == 1
     assert "stopping_after_failure" in (bench.home / "worker-0.log").read_text()

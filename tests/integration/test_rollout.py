@@ -19,6 +19,7 @@ from kafka_runtime.settings import KafkaSettings
 from registry import VersionState
 from registry.runs import Outcome
 from tests import forked
+from tests.dying import Dying, die
 from trainer.domain.errors import NotAllowed
 from trainer.settings import Settings
 from trainer.wiring import Clients, Trainer, build
@@ -208,8 +209,8 @@ def step_until(point: str) -> None:
     def arm(real: Clients) -> Clients:
         wired: Any = real
         if point in last:
-            return dataclasses.replace(wired, announcements=forked.Dying(wired.announcements, last[point]))
-        setattr(wired.registry, calls[point], forked.die)
+            return dataclasses.replace(wired, announcements=Dying(wired.announcements, last[point]))
+        setattr(wired.registry, calls[point], die)
         return real
 
     build(Settings(), replace=arm).conductor.look()
@@ -218,9 +219,7 @@ def step_until(point: str) -> None:
 POINTS = ("before the alias", "before the state", "before the number", "before the audit log", "before the event")
 
 
-def test_a_step_that_a_kill_left_half_done_is_finished_by_whoever_comes_next(
-    trial: Lab,
-) -> None:
+def test_a_step_that_a_kill_left_half_done_is_finished_by_whoever_comes_next(trial: Lab) -> None:
     for point in POINTS:
         answers(trial, "2", "shadow", 60)
         before = trial.latest()

@@ -6,16 +6,20 @@ from typing import Any
 
 import pytest
 
-from flywheel_schemas.events import ModelAction, ThresholdReached
+from flywheel_schemas.events import ModelAction, ModelUpdated, ThresholdReached
 from registry import VersionState
 from registry.runs import Outcome
 from tests import forked
-from tests.forked import Dying
+from tests.dying import Dying, die
 from trainer.application.train import Request
 from trainer.settings import Settings
 from trainer.wiring import Clients, build
 
 Lab = Any
+
+
+def _promoted(event: ModelUpdated) -> bool:
+    return event.action is ModelAction.PROMOTED
 
 
 def train_until(model: str, point: str, trigger: ThresholdReached | None) -> None:
@@ -25,16 +29,15 @@ def train_until(model: str, point: str, trigger: ThresholdReached | None) -> Non
         wired: Any = real
         match point:
             case "while training":
-                wired.learner.predict = forked.die
+                wired.learner.predict = die
             case "before the alias":
-                wired.registry.set_champion = forked.die
+                wired.registry.set_champion = die
             case "before the state":
-                wired.registry.set_state = forked.die
+                wired.registry.set_state = die
             case "before the outcome":
-                wired.registry.run_store.finish = forked.die
+                wired.registry.run_store.finish = die
             case "before the event":
-                promoted = lambda event: event.action is ModelAction.PROMOTED  # noqa: E731
-                return dataclasses.replace(wired, announcements=Dying(wired.announcements, "publish", promoted))
+                return dataclasses.replace(wired, announcements=Dying(wired.announcements, "publish", _promoted))
         return real
 
     build(Settings(), replace=arm).train.handle(Request(model, "test", trigger))

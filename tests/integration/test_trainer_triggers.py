@@ -14,6 +14,7 @@ from kafka_runtime import tail
 from kafka_runtime.settings import KafkaSettings
 from lake.triggers import TriggerLog, trigger_id
 from tests import forked
+from tests.dying import die
 from trainer.adapters.kafka import LakeTriggers
 from trainer.settings import Settings
 from trainer.wiring import build
@@ -30,7 +31,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 def look_and_die(model: str) -> None:
     """Looks once; dies between writing the trigger and announcing it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LakeTriggers, "announce", forked.die)
+        patch.setattr(LakeTriggers, "announce", die)
         build(Settings()).watching.look(model)
 
 
