@@ -8,6 +8,7 @@ const REMEMBER_MS = 90 * 24 * 3600 * 1000;
 
 /** What the courier needs of the world. */
 export interface World {
+  /** Rejects where no answer came, in whatever time the world allows. */
   fetch(url: string, init: RequestInit): Promise<Response>;
   now(): number;
   chance(): number;

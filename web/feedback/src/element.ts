@@ -24,10 +24,13 @@ import { Form } from "./view.ts";
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(STYLE);
 
+/** A connection that has died without a word is given up, and the event sent over another. */
+const ANSWER_MS = 30_000;
+
 /** One courier for all elements of a page. */
 const courier: Promise<Courier> = openOutbox().then((outbox) => {
   const made = new Courier(outbox, {
-    fetch: (url, init) => fetch(url, init),
+    fetch: (url, init) => fetch(url, { ...init, signal: AbortSignal.timeout(ANSWER_MS) }),
     now: () => Date.now(),
     chance: () => Math.random(),
     later: (action, ms) => {
@@ -75,7 +78,8 @@ export class FlywheelFeedback extends HTMLElement {
   }
 
   attributeChangedCallback(_: string, before: string | null, now: string | null): void {
-    if (this.isConnected && before !== now) void this.draw();
+    // Attributes that stand in the page are told before the element is; its first drawing reads them.
+    if (this.drawn > 0 && this.isConnected && before !== now) void this.draw();
   }
 
   private get token(): string {
@@ -92,13 +96,17 @@ export class FlywheelFeedback extends HTMLElement {
     const prediction = readToken(this.token);
     if (prediction === undefined) return this.say(this.words.noToken);
     const carrier = await courier;
-    carrier.useKey(this.ingest, this.getAttribute("api-key") ?? "");
-    const [said, choices] = await Promise.all([carrier.about(this.token), this.choices(prediction, carrier)]);
     if (drawing !== this.drawn) return;
+    carrier.useKey(this.ingest, this.getAttribute("api-key") ?? "");
+    // Listening comes before looking, or what is sent in between would be missed.
     this.quit?.();
     this.quit = carrier.listen((entry) => entry.event.feedback_token === this.token && this.news(entry));
-    if (said) this.follow(said);
-    else this.root.replaceChildren(this.form(prediction, choices).element, this.message);
+    const said = await carrier.about(this.token);
+    if (drawing !== this.drawn) return;
+    if (said) return this.follow(said);
+    const choices = await this.choices(prediction, carrier);
+    if (drawing !== this.drawn) return;
+    this.root.replaceChildren(this.form(prediction, choices).element, this.message);
   }
 
   private form(prediction: Prediction, choices: Choices | undefined): Form {
@@ -119,6 +127,7 @@ export class FlywheelFeedback extends HTMLElement {
   }
 
   private news(entry: Entry): void {
+    this.drawn++; // a form that is being drawn comes too late
     this.follow(entry);
     if (entry.state !== "waiting") this.announce(entry.state, entry.event);
   }
