@@ -149,3 +149,35 @@ def test_a_revoked_record_that_waits_for_another_attempt_goes_to_the_new_owner(
     until(lambda: sorted(handled) == [b"0", b"1", b"2"])
     until(lambda: committed(settings, group, topic) == {0: 1, 1: 1, 2: 1})
     second.close()
+
+
+def test_partitions_that_left_during_a_record_and_came_back_are_worked_on(
+    settings: KafkaSettings, publisher: Publisher, fresh: Any
+) -> None:
+    topic, dead, group = fresh(), fresh("dead"), f"g-{uuid4()}"
+    begun, release = threading.Event(), threading.Event()
+    by_first: list[tuple[int, int]] = []
+    by_second: list[tuple[int, int]] = []
+
+    def slow(record: Record) -> None:
+        begun.set()
+        release.wait(60)
+        by_first.append((record.partition, record.offset))
+
+    for partition in range(3):
+        publisher.send_and_wait(topic, b"k", b"early", [], partition)
+    first = worker(settings, group, topic, slow, dead)
+    first.start()
+    assert begun.wait(30)
+    second = worker(settings, group, topic, lambda record: by_second.append((record.partition, record.offset)), dead)
+    second.start()
+    until(lambda: by_second)
+    release.set()
+    until(lambda: sum(committed(settings, group, topic).values()) == 3)
+    second.close()
+    # A record of a partition that stayed would make the worker resume all that it has then.
+    left = {partition for partition, _ in by_second}
+    for partition in left:
+        publisher.send_and_wait(topic, b"k", b"late", [], partition)
+    until(lambda: {partition for partition, offset in by_first if offset == 1} == left)
+    first.close()

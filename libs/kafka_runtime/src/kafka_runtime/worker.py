@@ -172,8 +172,8 @@ class GroupWorker:
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
         _LOG.info("partitions_assigned", topic=self.topic, partitions=[p.partition for p in partitions])
         consumer.incremental_assign(partitions)
-        if self._in_hand is not None:
-            consumer.pause(partitions)
+        # librdkafka remembers across assignments which partitions were paused.
+        (consumer.resume if self._in_hand is None else consumer.pause)(partitions)
 
     def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
         self._collect(consumer)
