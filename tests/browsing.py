@@ -16,8 +16,15 @@ from tests.debian import CHROMIUM
 # The machine may do much else; a test waits no longer than it must.
 _PATIENCE_MS = 30_000
 expect.set_options(timeout=_PATIENCE_MS)
+_TOO_WIDE = """[...document.querySelectorAll("html, figure")].filter(each => each.scrollWidth > each.clientWidth + 1)
+    .map(each => each.textContent.trim().slice(0, 40))"""
 # What a scheme can break; all other rules see the same page in both.
 _COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
+
+
+def check_fits(page: Page) -> None:
+    """Raises AssertionError where the page, or a figure in it, is wider than its place."""
+    assert page.evaluate(_TOO_WIDE) == [], f"{page.url} at {page.evaluate('innerWidth')} px"
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from flywheel_schemas.topics import FEEDBACK_EVENTS
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
 from tests import story
+from tests.browsing import check_fits
 from tests.debian import CHROMIUM
 from tests.http import http
 from tests.waiting import until
@@ -121,9 +122,10 @@ def live(env: Mapping[str, str]) -> None:
         _put_broken_letter(env)
         until_s = time.monotonic() + 150  # two points of drift are a minute apart
         number = 0
-        while time.monotonic() < until_s:
-            number += 1
-            _asks_and_answers(services, number)
+        while time.monotonic() < until_s or not _compares(env):
+            for _ in range(200):
+                number += 1
+                _asks_and_answers(services, number)
         http.delete(f"{env['INGEST_URL']}/v1/users/person%201/feedback", timeout=60).raise_for_status()
         until(lambda: services.status(odd.event_id).status == "quarantined", 60)
     records = f"{env['TRAINER_URL']}/v1/erasures"
@@ -135,6 +137,7 @@ def shoot(page: Page, name: str, width: int, scheme: Scheme) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     page.wait_for_timeout(200)
+    check_fits(page)
     height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight"))
     raw = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
     suffix = "-dark" if scheme == "dark" else ""
@@ -152,6 +155,12 @@ def _asks_and_answers(services: Client, number: int) -> None:
         services.feedback(
             Feedback.correction(right, **said, comment="It is the short ones." if number % 9 == 1 else None)
         )
+
+
+def _compares(env: Mapping[str, str]) -> bool:
+    """Whether there is enough evidence of the trial to draw a line."""
+    points = http.get(f"{env['TRAINER_URL']}/v1/models/{MODEL}/rollout", timeout=60).json()["evidence"]
+    return sum(point["difference"] is not None for point in points) > 1
 
 
 def _put_broken_letter(env: Mapping[str, str]) -> None:

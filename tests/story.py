@@ -53,3 +53,4 @@ def taught(page: Page) -> None:
     expect(page.locator("flywheel-feedback")).to_contain_text(
         "Your feedback taught version 2, which answers now.", timeout=180_000
     )
+    expect(page.locator("#fate .done", has_text="Serving")).to_be_visible(timeout=30_000)

@@ -23,6 +23,7 @@ from flywheel_client import Client, Feedback
 from flywheel_schemas.topics import FEEDBACK_EVENTS
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
+from tests.browsing import check_fits
 from tests.http import http
 from tests.waiting import until
 
@@ -136,6 +137,7 @@ def test_a_rollout_is_begun_paused_resumed_and_taken_back_and_the_log_says_who_w
     expect(row).to_contain_text("anonymous")
     expect(row).to_contain_text("lunch")
     expect(row.locator("time")).not_to_contain_text("UTC")
+    assert not any("UTC" in said for said in page.locator("svg text").all_text_contents())
 
 
 def test_quarantined_feedback_is_released_and_dropped(desk: Desk, page: Page) -> None:
@@ -241,7 +243,7 @@ def test_every_page_fits_every_screen_and_is_accessible(desk: Desk, page: Page, 
         assert page.goto(desk.url + path), path
         for width in (390, 768, 1440):
             page.set_viewport_size({"width": width, "height": 900})
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} at {width} px"
+            check_fits(page)
         check_accessibility(page)
 
 

@@ -27,7 +27,7 @@ def test_a_rate_is_the_growth_between_two_looks_and_a_restart_counts_from_zero()
 
 @given(st.lists(st.tuples(st.floats(0, 1e9), st.floats(-1e6, 1e6)), min_size=2, max_size=30))
 def test_every_point_of_a_chart_lies_inside_it(points):
-    chart = line_chart("t", {"x": sorted(points)}, ("a", "b"))
+    chart = line_chart("t", {"x": sorted(points)})
 
     assert chart is not None
     for pair in chart.lines[0].path[1:].split("L"):
@@ -37,7 +37,7 @@ def test_every_point_of_a_chart_lies_inside_it(points):
 
 
 def test_one_point_is_no_line():
-    assert line_chart("t", {"x": [(0, 1)]}, ("", "")) is None
+    assert line_chart("t", {"x": [(0, 1)]}) is None
 
 
 def test_each_station_of_an_event_is_done_now_or_later():

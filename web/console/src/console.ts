@@ -8,13 +8,17 @@ import { Idiomorph } from "idiomorph";
 Idiomorph.defaults.ignoreActiveValue = true;
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const AXIS = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 
-/** Shows each `<time>` in the viewer's zone; the machine's form stays in its attribute. */
+/** Shows each `<time>`, and the times of charts, in the viewer's zone; the machine's form stays in an attribute. */
 function localTimes(within: ParentNode): void {
-  for (const time of within.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
-    const moment = new Date(time.dateTime);
-    if (!Number.isNaN(moment.getTime())) time.textContent = CLOCK.format(moment);
-  }
+  for (const time of within.querySelectorAll<HTMLTimeElement>("time[datetime]")) tell(time, time.dateTime, CLOCK);
+  for (const tick of within.querySelectorAll<SVGTextElement>("text[data-time]")) tell(tick, tick.dataset.time ?? "", AXIS);
+}
+
+function tell(where: Element, time: string, format: Intl.DateTimeFormat): void {
+  const moment = new Date(time);
+  if (!Number.isNaN(moment.getTime())) where.textContent = format.format(moment);
 }
 
 /** Says whether the page is kept up to date. */

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 WIDTH, HEIGHT = 960, 220
 _LEFT, _BOTTOM, _TOP, _RIGHT = 96, 30, 24, 14
@@ -24,6 +25,14 @@ class Tick:
 
     at: float
     says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time at the x axis: where (in pixels), and when, which browsers say in their own zone."""
+
+    at: float
+    when: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +67,18 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines, or marks, over common axes. `summary` says the same in words."""
+    """Lines, or marks, over common axes; `moments` where the x axis is time. `summary` says the same in words."""
 
     title: str
     lines: Sequence[Line]
     y_ticks: Sequence[Tick]
-    x_ticks: Sequence[Tick]
+    moments: Sequence[Moment]
     summary: str
     marks: Sequence[Mark] = ()
 
 
-def mark_chart(title: str, measured: Sequence[Measured], x_ends: tuple[str, str]) -> Chart | None:
-    """Each figure as a dot with its interval; None where there is none."""
+def mark_chart(title: str, measured: Sequence[Measured], *, over_time: bool) -> Chart | None:
+    """Each figure as a dot with its interval; None where there is none. `over_time`: x is Unix time in seconds."""
     if not measured:
         return None
     values = [v for each in measured for v in (each.value, each.low, each.high) if v is not None]
@@ -90,13 +99,11 @@ def mark_chart(title: str, measured: Sequence[Measured], x_ends: tuple[str, str]
     y_ticks = [Tick(y_of(value), number(value)) for value in (low, (low + high) / 2, high)]
     newest = max(measured, key=lambda one: one.x)
     summary = f"{len(measured)} in all; {newest.name} at {number(newest.value)}"
-    return Chart(title, (), y_ticks, [Tick(_LEFT, x_ends[0]), Tick(WIDTH - _RIGHT, x_ends[1])], summary, marks)
+    return Chart(title, (), y_ticks, _moments(xs) if over_time else (), summary, marks)
 
 
-def line_chart(
-    title: str, series: Mapping[str, Sequence[Point]], x_ends: tuple[str, str], unit: str = ""
-) -> Chart | None:
-    """The series over one time axis; None where no series has two points to draw a line between."""
+def line_chart(title: str, series: Mapping[str, Sequence[Point]], unit: str = "") -> Chart | None:
+    """The series over Unix time in seconds; None where none of them has two points to draw a line between."""
     drawn = {name: points for name, points in series.items() if len(points) > 1}
     if not drawn:
         return None
@@ -110,9 +117,13 @@ def line_chart(
         for name, points in drawn.items()
     ]
     y_ticks = [Tick(y_of(value), number(value)) for value in (low, (low + high) / 2, high)]
-    x_ticks = [Tick(_LEFT, x_ends[0]), Tick(WIDTH - _RIGHT, x_ends[1])]
     summary = "; ".join(f"{line.name} now {line.last}" for line in lines)
-    return Chart(title, lines, y_ticks, x_ticks, summary)
+    return Chart(title, lines, y_ticks, _moments(xs), summary)
+
+
+def _moments(times_s: Sequence[float]) -> Sequence[Moment]:
+    ends = (_LEFT, min(times_s)), (WIDTH - _RIGHT, max(times_s))
+    return [Moment(at, datetime.fromtimestamp(time_s, UTC)) for at, time_s in ends]
 
 
 def _scale(low: float, high: float, first: float, last: float) -> Callable[[float], float]:

@@ -1,7 +1,7 @@
 """The pages' charts: which series."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from console.application.ports import Meter
@@ -17,8 +17,7 @@ def rates_chart(meter: Meter) -> charts.Chart | None:
     samples = meter.samples()
     names = list(dict.fromkeys(name for sample in samples for name in sample.totals))
     series = {name: rates.rates(samples, name) for name in names}
-    ends = (_clock(samples[0].at_s), _clock(samples[-1].at_s)) if samples else ("", "")
-    return charts.line_chart("Events per second", series, ends, "/s")
+    return charts.line_chart("Events per second", series, "/s")
 
 
 def growth_chart(versions: Sequence[Mapping[str, Any]]) -> charts.Chart | None:
@@ -27,8 +26,7 @@ def growth_chart(versions: Sequence[Mapping[str, Any]]) -> charts.Chart | None:
     for each in sorted(versions, key=lambda one: one["version"]):
         rows += each["rows"]
         points.append((each["at"].timestamp(), float(rows)))
-    ends = (_clock(points[0][0]), _clock(points[-1][0])) if points else ("", "")
-    return charts.line_chart("Rows added, by the versions shown", {"rows": points}, ends)
+    return charts.line_chart("Rows added, by the versions shown", {"rows": points})
 
 
 def evidence_chart(rollout: Mapping[str, Any] | None) -> charts.Chart | None:
@@ -40,9 +38,7 @@ def evidence_chart(rollout: Mapping[str, Any] | None) -> charts.Chart | None:
         for name, key in (("lowest", "low"), ("difference", "difference"), ("highest", "high")):
             if each.get(key) is not None:
                 series[name].append((at, float(each[key])))
-    times = [at for points in series.values() for at, _ in points]
-    ends = (_clock(min(times)), _clock(max(times))) if times else ("", "")
-    return charts.line_chart("Challenger less champion, with its confidence sequence", series, ends)
+    return charts.line_chart("Challenger less champion, with its confidence sequence", series)
 
 
 def versions_chart(runs: Sequence[Mapping[str, Any]]) -> charts.Chart | None:
@@ -56,9 +52,8 @@ def versions_chart(runs: Sequence[Mapping[str, Any]]) -> charts.Chart | None:
         )
         for run in sorted(judged, key=lambda run: str(run["started_at"]))
     ]  # fmt: skip
-    ends = (_day(measured[0].x), _day(measured[-1].x)) if measured else ("", "")
     title = f"Versions on a time line, by {(metric or '').removeprefix('judged.').replace('_', ' ')} at the gates"
-    return charts.mark_chart(title, measured, ends)
+    return charts.mark_chart(title, measured, over_time=True)
 
 
 def quality_chart(versions: Sequence[Mapping[str, Any]], served: Mapping[str, Any]) -> charts.Chart | None:
@@ -73,7 +68,8 @@ def quality_chart(versions: Sequence[Mapping[str, Any]], served: Mapping[str, An
         for place, each in enumerate(versions)
         if each[name]["value"] is not None
     ]  # fmt: skip
-    return charts.mark_chart(f"Live {name.replace('_', ' ')} by version, with its 95 % interval", measured, ("", ""))
+    title = f"Live {name.replace('_', ' ')} by version, with its 95 % interval"
+    return charts.mark_chart(title, measured, over_time=False)
 
 
 def psi_chart(samples: Sequence[Mapping[str, Any]]) -> charts.Chart | None:
@@ -86,17 +82,8 @@ def psi_chart(samples: Sequence[Mapping[str, Any]]) -> charts.Chart | None:
     for name in [SCORES, *features[:_MOST_COLUMNS]]:
         series[name] = [(_at_s(each), each["psi"][name]) for each in samples if name in each["psi"]]
     series["chance alone, at most"] = [(_at_s(each), each["noise"]) for each in samples]
-    ends = (_day(_at_s(samples[0])), _day(_at_s(samples[-1])))
-    return charts.line_chart("Population stability index over time", series, ends)
+    return charts.line_chart("Population stability index over time", series)
 
 
 def _at_s(sample: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(sample["at"]).timestamp()
-
-
-def _day(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%d %b %H:%M UTC")
-
-
-def _clock(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%H:%M UTC")
