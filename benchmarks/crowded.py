@@ -24,6 +24,7 @@ from lake.append import append_once
 from registry import Candidate, ModelVersion, Registry, RegistrySettings, VersionState
 from registry.packaging import write_model_folder
 from registry.runs import Outcome
+from tests.waiting import until
 
 MODELS, VERSIONS, ROWS, DAYS = 50, 200, 1_000_000, 30
 BUSIEST = "model-00"
@@ -65,7 +66,19 @@ def build(env: Mapping[str, str], home: Path) -> Stack:
         _fill(lake, number, ROWS if number == 0 else 100)
     registry.close()
     stack.start_services()
+    _until_looked_at(stack.env["TRAINER_URL"])
     return stack
+
+
+def _until_looked_at(trainer: str) -> None:
+    """Until the trainer has looked at every model once, as it does within half a minute of its start."""
+    last = f'model="{spec_of(MODELS - 1).name}"'
+
+    def looked() -> bool:
+        lines = httpx.get(f"{trainer}/metrics", timeout=60).text.splitlines()
+        return any(line.startswith("flywheel_dataset_rows") and last in line for line in lines)
+
+    until(looked, 300, "the trainer's first look at every model", every_s=1.0)
 
 
 def _registry(env: Mapping[str, str]) -> Registry:

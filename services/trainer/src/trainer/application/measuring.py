@@ -18,8 +18,8 @@ from trainer.domain.rollout import Standing
 
 _LOG = logging.get("trainer")
 WINDOW = timedelta(days=7)
-# The window moves on though nothing is added to it.
-_AGAIN_AFTER = timedelta(minutes=10)
+# The window moves on though nothing is added to it; and whoever asks between two looks is given what was seen.
+_AGAIN_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
