@@ -35,6 +35,7 @@ EVERY = (ETCD, API_SERVER, CONTROLLERS, SCHEDULER, KUBECTL, KWOK, ROLLOUTS, ROLL
 _STAGES = ("node/fast/node-initialize", "pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete")
 _CONTROLLERS = (
     "deployment replicaset statefulset job disruption endpointslice serviceaccount namespace garbage-collector"
+    " horizontal-pod-autoscaler"
 )
 _NODE = {
     "apiVersion": "v1",

@@ -132,7 +132,7 @@ def say(line: str) -> None:
 
 
 def walk(plane: cluster.Cluster, numbers: Numbers, prometheus: str) -> None:
-    """Deploy, a good canary, a bad one, one without numbers, and back."""
+    """Deploy, a good canary, a bad one, one without numbers, back, more pods, a new processor."""
     steps = Walk(plane)
     steps.install()
     for name in ("local", "staging"):
@@ -140,6 +140,7 @@ def walk(plane: cluster.Cluster, numbers: Numbers, prometheus: str) -> None:
     steps.deploy("production", quick(rendering.overlay("production"), prometheus))
     for rollout in ("ingest", "inference"):
         steps.healthy(rollout)
+    plane.until(lambda: _has_settled(plane))
     steps.change("get deployments,rollouts -n flywheel")
 
     say("\n# A new image that is well: promoted by its analyses")
@@ -169,6 +170,29 @@ def walk(plane: cluster.Cluster, numbers: Numbers, prometheus: str) -> None:
     steps.change("rollout undo deployment/ingest -n flywheel")
     steps.healthy("ingest")
     say("  image now: " + _image(plane, "ingest"))
+
+    say("\n# More pods for inference")
+    steps.change('patch hpa inference -n flywheel --type merge -p {"spec":{"minReplicas":4}}')
+    plane.until(lambda: _replicas(plane, "rollout", "inference") == 4)
+    steps.change("get scaledobject,hpa -n flywheel")
+
+    say("\n# A new stream processor, one pod after the other")
+    image = "registry.example/flywheel/stream-processor:0.2.0"
+    steps.change(f"set image deployment/stream-processor service={image} -n flywheel")
+    steps.change("rollout status deployment/stream-processor -n flywheel --timeout=180s")
+    say("  image now: " + _image(plane, "stream-processor"))
+
+
+def _has_settled(plane: cluster.Cluster) -> bool:
+    """Whether every Deployment has the pods that it wants, of its newest revision, and no others."""
+    found = [(each["spec"], each["status"]) for each in plane.get("deployments", "-n", "flywheel")["items"]]
+    return all(
+        spec["replicas"] == status.get("replicas", 0) == status.get("updatedReplicas", 0) for spec, status in found
+    )
+
+
+def _replicas(plane: cluster.Cluster, kind: str, name: str) -> int:
+    return int(plane.get(kind, name, "-n", "flywheel")["status"].get("readyReplicas", 0))
 
 
 def _is_inconclusive(steps: Walk) -> bool:
