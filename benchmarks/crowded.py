@@ -71,7 +71,7 @@ def build(env: Mapping[str, str], home: Path) -> Stack:
 
 
 def _until_looked_at(trainer: str) -> None:
-    """Until the trainer has looked at every model once, as it does within half a minute of its start."""
+    """Until the trainer has looked at every model once, which it begins with when it starts."""
     last = f'model="{spec_of(MODELS - 1).name}"'
 
     def looked() -> bool:
