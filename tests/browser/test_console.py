@@ -5,8 +5,10 @@ The tests are one story of one model and build on each other, in the order of th
 
 import csv
 import json
+import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import uuid
@@ -256,6 +258,7 @@ def test_what_is_sorted_and_filtered_stands_in_the_address_and_is_exported(
     region = page.get_by_role("region", name="Latest feedback")
     page.get_by_role("searchbox", name="Filter latest feedback").fill(MODEL)
     page.get_by_role("button", name="Filter").click()
+    expect(page).to_have_url(re.compile(f"stream.q={MODEL}"))
     region.get_by_role("link", name="Kind").click()
     expect(region.get_by_role("columnheader", name="Kind")).to_have_attribute("aria-sort", "ascending")
     other = context.new_page()
@@ -266,6 +269,23 @@ def test_what_is_sorted_and_filtered_stands_in_the_address_and_is_exported(
     rows = list(csv.DictReader(Path(download.value.path()).read_text(encoding="utf-8").splitlines()))
     assert {row["model"] for row in rows} == {MODEL}
     assert [row["kind"] for row in rows] == sorted(row["kind"] for row in rows)
+
+
+@pytest.mark.parametrize(("version", "shows"), [("2", "Learned from"), ("99", "no version 99")])
+def test_who_opens_a_page_while_a_service_hangs_sees_that_it_is_looked_for_and_then_what_was_found(
+    desk: Desk, page: Page, running_stack: Any, check_accessibility: Any, version: str, shows: str
+) -> None:
+    trainer = running_stack.stack.pid("trainer")
+    os.kill(trainer, signal.SIGSTOP)
+    try:
+        page.goto(f"{desk.url}/models/{MODEL}/versions/{version}", wait_until="load")
+        expect(page.get_by_role("status").filter(has_text="Looking")).to_be_visible()
+        check_accessibility(page)
+    finally:
+        os.kill(trainer, signal.SIGCONT)
+    expect(page.locator("main")).to_contain_text(shows, timeout=30_000)
+    expect(page.get_by_role("status").filter(has_text="Looking")).to_have_count(0)
+    expect(page.locator("#connection")).to_have_text("live")
 
 
 def _isolates(place: Locator) -> bool:

@@ -39,9 +39,15 @@ def test_the_tail_of_a_partition_is_its_last_records_oldest_first(
     assert [r.value for r in tail.last(settings, topic, 1, 3)] == [b"6", b"7", b"8"]
     assert len(tail.last(settings, topic, 1, 50)) == 9
     assert tail.last(settings, topic, 0, 3) == tail.last(settings, topic, 1, 0) == []
+    publisher.send_and_wait(topic, b"k", b"other", [], 2)
+    assert sorted((r.partition, r.value) for r in tail.latest(settings, topic, 2)) == [
+        (1, b"7"),
+        (1, b"8"),
+        (2, b"other"),
+    ]
     assert [r.offset for r in tail.records_from(settings, topic, 1, 7)] == [7, 8]
     assert list(tail.records_from(settings, topic, 1, 9)) == []
-    assert tail.end_offsets(settings, topic) == {0: 0, 1: 9, 2: 0}
+    assert tail.end_offsets(settings, topic) == {0: 0, 1: 9, 2: 1}
 
 
 def test_reading_an_unknown_topic_says_so(settings: KafkaSettings) -> None:

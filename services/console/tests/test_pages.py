@@ -1,6 +1,10 @@
 """What holds for every page."""
 
+import asyncio
+
 import pytest
+
+from console.entrypoints import site
 
 from .conftest import client
 
@@ -79,3 +83,36 @@ def test_drift_over_time_is_drawn_and_its_columns_are_exported(world):
 
     assert "Population stability index over time: scores now 0.1; words now 0.3; chance alone, at most now 0.02" in page
     assert exported.splitlines()[1] == "words,0.3,0.02,0.9"
+
+
+@pytest.fixture
+def slow_world(world, monkeypatch):
+    """Its services answer later than a page waits."""
+    answer = world.get
+
+    async def slowly(*asked):
+        await asyncio.sleep(0.05)
+        return await answer(*asked)
+
+    monkeypatch.setattr(world, "get", slowly)
+    monkeypatch.setattr(site, "_PATIENCE_S", 0.0)
+    return world
+
+
+def test_who_opens_a_page_sees_at_once_that_it_is_looked_for_and_then_what_was_found(slow_world):
+    asked = client(slow_world)
+
+    opened = asked.get("/models", headers={"Accept": "text/html,*/*"})
+    fetched = asked.get("/models", headers={"HX-Request": "true"})
+
+    assert opened.status_code == 200
+    assert "Looking…" in opened.text
+    assert "tickets" not in opened.text
+    assert "Looking…" not in fetched.text
+    assert "tickets" in fetched.text
+
+
+def test_an_export_is_given_whole_however_long_it_takes(slow_world):
+    exported = client(slow_world).get("/models?csv=models", headers={"Accept": "text/html"})
+
+    assert "tickets" in exported.text

@@ -31,6 +31,8 @@ document.addEventListener("DOMContentLoaded", () => localTimes(document));
 document.addEventListener("htmx:afterSettle", () => localTimes(document));
 document.addEventListener("htmx:sseMessage", () => localTimes(document));
 document.addEventListener("htmx:sseOpen", () => connection("live"));
+document.addEventListener("htmx:responseError", () => connection("failed; reload the page"));
+document.addEventListener("htmx:sendError", () => connection("not connected; reload the page"));
 document.addEventListener("htmx:sseError", () => connection("not connected; trying again"));
 
 /** After feedback was sent, its lineage is followed on the same page. */

@@ -1,7 +1,7 @@
 """Looking at what lies in a topic now, and leaving again."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -35,16 +35,35 @@ def last(settings: KafkaSettings, topic: Topic | str, partition: int, n: int, ti
     Raises UnknownTopic or BrokerUnavailable.
     """
     with AssignedReader(settings, topic_name(topic)) as reader:
-        low, high = reader.watermarks(partition, timeout_s)
-        span = n
-        while True:
-            start = max(low, high - span)
-            reader.assign({partition: start})
-            records = [record for record in _until_end(reader, timeout_s) if record.offset < high]
+        return _last(reader, [partition], n, timeout_s)
+
+
+def latest(settings: KafkaSettings, topic: Topic | str, n: int, timeout_s: float = 10.0) -> list[Record]:
+    """The last `n` records of every partition, in the order of their offsets within each.
+
+    Raises UnknownTopic or BrokerUnavailable.
+    """
+    with AssignedReader(settings, topic_name(topic)) as reader:
+        return _last(reader, reader.partitions(timeout_s), n, timeout_s)
+
+
+def _last(reader: AssignedReader, partitions: Iterable[int], n: int, timeout_s: float) -> list[Record]:
+    bounds = {partition: reader.watermarks(partition, timeout_s) for partition in partitions}
+    found: dict[int, list[Record]] = {partition: [] for partition, (low, high) in bounds.items() if low == high}
+    span = n
+    while wanted := bounds.keys() - found.keys():
+        starts = {partition: max(bounds[partition][0], bounds[partition][1] - span) for partition in wanted}
+        reader.assign(starts)
+        read: dict[int, list[Record]] = {partition: [] for partition in wanted}
+        for record in _until_end(reader, timeout_s):
+            if record.offset < bounds[record.partition][1]:
+                read[record.partition].append(record)
+        for partition, records in read.items():
             # Offsets have gaps (compaction, transactions), so a span of n offsets may hold fewer records.
-            if len(records) >= n or start == low:
-                return records[-n:] if n else []
-            span *= 4
+            if len(records) >= n or starts[partition] == bounds[partition][0]:
+                found[partition] = records[-n:] if n else []
+        span *= 4
+    return [record for records in found.values() for record in records]
 
 
 def records_from(

@@ -83,12 +83,7 @@ class KafkaTopics:
 
     def _latest(self, topic: Topic) -> Sequence[Recorded]:
         try:
-            partitions = tail.end_offsets(self._settings, topic, _TIMEOUT_S)
-            found = [
-                _recorded(record)
-                for partition in partitions
-                for record in tail.last(self._settings, topic, partition, _PER_PARTITION, _TIMEOUT_S)
-            ]
+            found = [_recorded(each) for each in tail.latest(self._settings, topic, _PER_PARTITION, _TIMEOUT_S)]
         except KafkaRuntimeError as error:
             raise Away(str(error)) from error
         return sorted(found, key=lambda record: record.at, reverse=True)

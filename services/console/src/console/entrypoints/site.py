@@ -25,7 +25,7 @@ from http_api import body
 from http_api.keys import ApiKeys
 
 _HERE = Path(__file__).parent
-_LIVE_EVERY_S = 2.0
+_LIVE_EVERY_S, _PATIENCE_S = 2.0, 0.5
 _MOST_FORM_BYTES = 256 * 1024
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 Query = Mapping[str, str]
@@ -43,10 +43,14 @@ NAVIGATION = (
 
 
 class Site:
-    """The pages of one console. `page` adds one; what its `load` raises is shown in place of the content."""
+    """The pages of one console. `page` adds one; what its `load` raises is shown in place of the content.
+
+    Who opens a page whose content takes long sees at once that it is looked for, and then what was found.
+    """
 
     def __init__(self, app: FastAPI, api_keys: ApiKeys) -> None:
         self._app = app
+        self._looking: set[asyncio.Task[Any]] = set()
         self.viewer = security.viewer_of(api_keys)
         self.operator = security.operator_of(api_keys)
         self._templates = Environment(
@@ -70,7 +74,13 @@ class Site:
 
         async def whole(request: Request, viewer: Annotated[Viewer, Depends(self.viewer)]) -> Response:
             query = _query(request)
-            context, status = await self._context(viewer, query, request.url.path, load)
+            looking = asyncio.create_task(self._context(viewer, query, request.url.path, load))
+            await asyncio.wait({looking}, timeout=_PATIENCE_S if _opens_page(request) else None)
+            if not looking.done():
+                self._looking.add(looking)
+                looking.add_done_callback(self._looking.discard)
+                return HTMLResponse(self.render("looking.html", title, request, viewer, {}))
+            context, status = looking.result()
             if (name := query.get("csv")) and isinstance(table := context.get(name), Table):
                 return _csv(table)
             return HTMLResponse(self.render(template, title, request, viewer, context), status)
@@ -100,7 +110,7 @@ class Site:
         path = request.url.path
         live = f"/live{'' if path == '/' else quote(path)}?{request.url.query}"
         return self._templates.get_template(template).render(
-            layout="page.html", **{"title": title, **context}, path=path, live=live, viewer=viewer
+            layout="page.html", **{"trouble": None, "title": title, **context}, path=path, live=live, viewer=viewer
         )
 
     async def _context(self, viewer: Viewer, query: Query, path: str, load: Load) -> tuple[dict[str, Any], int]:
@@ -144,6 +154,11 @@ def _static(content: bytes, suffix: str) -> Callable[[], Awaitable[Response]]:
 
 def _query(request: Request) -> dict[str, str]:
     return {**request.query_params, **{name: str(value) for name, value in request.path_params.items()}}
+
+
+def _opens_page(request: Request) -> bool:
+    """Whether a browser goes to the page: it asks for HTML, where scripts and other programs take what there is."""
+    return "text/html" in request.headers.get("accept", "") and "csv" not in request.query_params
 
 
 def _csv(table: Table) -> Response:
