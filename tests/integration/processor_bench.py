@@ -69,7 +69,11 @@ class Bench:
         begin = [TopicPartition(topic.name, p, offset) for topic in topics for p, offset in self.ends[topic].items()]
         consumer.commit(offsets=begin, asynchronous=False)
         consumer.close()
-        self.producer = Producer(self.kafka.librdkafka() | {"partitioner": "murmur2_random", "linger.ms": 5})
+        self.producer = self.new_producer()
+
+    def new_producer(self, codec: str = "none") -> Producer:
+        settings = {"partitioner": "murmur2_random", "linger.ms": 5, "compression.type": codec}
+        return Producer(self.kafka.librdkafka() | settings)
 
     def send(self, count: int) -> None:
         """Events of every fate: new, repeated at a distance, misfits, poison; acknowledged when this returns."""

@@ -73,6 +73,14 @@ def test_a_quiet_stream_reaches_the_lake_soon(bench):
     assert min(waits) < 2.0
 
 
+def test_records_that_a_producer_compressed_are_read_whatever_the_codec(bench):
+    bench.start()
+    for codec in ("gzip", "snappy", "lz4", "zstd"):
+        bench.producer = bench.new_producer(codec)
+        bench.send(20)
+    bench.reconcile()
+
+
 def test_a_model_that_is_added_while_it_runs_is_picked_up(bench):
     bench.start()
     bench.send(5)
