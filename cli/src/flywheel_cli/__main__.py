@@ -21,6 +21,7 @@ COMMANDS = {
     "feedback": "flywheel_cli.commands.feedback",
     "retrain": "flywheel_cli.commands.retrain",
     "events": "flywheel_cli.commands.events",
+    "topics": "flywheel_cli.commands.topics",
     "keys": "flywheel_cli.commands.keys",
 }
 

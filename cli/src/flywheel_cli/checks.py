@@ -37,7 +37,12 @@ def examine(environment: Mapping[str, str]) -> list[Finding]:
 
     `environment` is this process's: the settings of the libraries read the same.
     """
-    checks: dict[str, Check] = {"kafka": kafka, "lake": lake, "mlflow": partial(mlflow, environment)}
+    checks: dict[str, Check] = {
+        "kafka": kafka,
+        "lake": lake,
+        "offsets": offsets,
+        "mlflow": partial(mlflow, environment),
+    }
     checks |= {name: partial(service, name, environment) for name in SERVICES}
     checks |= {"disk": partial(disk, environment), "java": java}
     with ThreadPoolExecutor(max_workers=len(checks)) as pool:
@@ -100,6 +105,27 @@ def lake() -> Iterable[Finding]:
         Finding("s3", "ok", f"{settings.bucket or settings.uri} at {place} can be written"),
         Finding("lake", "ok", f"{settings.uri}, {names}"),
     ]
+
+
+def offsets() -> Iterable[Finding]:
+    """Do the topics go on where the lake is? Nothing is said where one of them cannot be asked; others say that."""
+    from flywheel_cli import lost_ends
+    from kafka_runtime.errors import KafkaRuntimeError
+    from kafka_runtime.settings import KafkaSettings
+    from lake.errors import LakeError
+    from lake.lake import Lake
+    from lake.settings import LakeSettings
+
+    try:
+        lost = lost_ends.find(Lake(LakeSettings()), KafkaSettings())
+    except (KafkaRuntimeError, LakeError):
+        return []
+    if not lost:
+        return [Finding("offsets", "ok", "the topics go on where the lake is")]
+    first = lost[0]
+    detail = f"{first.topic.name}/{first.partition} ends at {first.end}, but the lake holds offset {first.known}"
+    more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+    return [Finding("offsets", "wrong", detail + more, "`flywheel topics resume` lets them go on; see --help")]
 
 
 def mlflow(environment: Mapping[str, str]) -> Iterable[Finding]:

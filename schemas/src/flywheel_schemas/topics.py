@@ -1,5 +1,6 @@
 """The Kafka topics: name, what the key is, the CloudEvents type and how long records stay."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,3 +70,8 @@ ALL_TOPICS = (
     ROLLOUT_AUDIT_LOG,
 )
 BY_NAME = {topic.name: topic for topic in ALL_TOPICS}
+
+
+def is_padding(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] | None) -> bool:
+    """Whether a record says nothing at all: readers pass over it. It keeps an offset from being used a second time."""
+    return not key and value is None and not headers

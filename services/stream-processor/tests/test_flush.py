@@ -134,6 +134,14 @@ def test_a_tombstone_is_a_dead_letter():
     assert decide(None).dead_letters[0][1].reason == "unreadable"
 
 
+def test_padding_is_passed_over():
+    records = [Record(0, None, key=None), Record(1, event(1)), Record(2, None, key=b"")]
+    decided = decider(Specs("flights")).decide([(partition(), records)], 0.0)
+    assert decided.dead_letters == []
+    assert decided.flushes[0].rows["kafka_offset"].to_pylist() == [1]
+    assert decided.next_offsets == {0: 3}
+
+
 def test_a_model_that_came_meanwhile_is_known_after_one_reload():
     specs = Specs()
     made = decider(specs)

@@ -6,12 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from flywheel_schemas.topics import is_padding
 from stream_processor.application.flush import Decided, ModelFlush, SourceRecord, Span
 from stream_processor.application.partition import Partition
 from stream_processor.application.ports import Columns, Format, Formats, Knowledge, Specs
 from stream_processor.application.reading import Batch, Reading, ids_of
 from stream_processor.application.screening import Screens, Verdict
-from stream_processor.domain.routing import UNKNOWN_MODEL, DeadLetter, ModelRules, Quarantine, Rules, Store
+from stream_processor.domain.routing import (
+    UNKNOWN_MODEL,
+    DeadLetter,
+    Decision,
+    ModelRules,
+    PassOver,
+    Quarantine,
+    Rules,
+    Store,
+)
 from stream_processor.domain.seen import keys_of
 
 _SPECS_STALE_S = 5.0
@@ -86,7 +96,7 @@ class Decider:
     def _route(self, reading: Reading, places: Iterable[int]) -> None:
         """Decide the records at `places` one by one; if some do not fit, once more with the newest specs."""
         places = list(places)
-        outcomes = {at: self._format.route(reading.records[at].value) for at in places}
+        outcomes = {at: self._routed(reading.records[at]) for at in places}
         if self._stale(outcomes.values()):
             before = self._format
             self.load_specs()
@@ -105,6 +115,11 @@ class Decider:
                 reading.outcomes[at] = outcome
             elif reading.rows[at] is None:
                 reading.outcomes[at] = DeadLetter("unrepresentable", "its canonical form cannot be read back")
+
+    def _routed(self, record: SourceRecord) -> Decision:
+        if is_padding(record.key, record.value, record.headers):
+            return PassOver()
+        return self._format.route(record.value)
 
     def _stale(self, outcomes: Iterable[object]) -> bool:
         unknown = any(isinstance(o, DeadLetter) and o.reason == UNKNOWN_MODEL for o in outcomes)

@@ -15,7 +15,7 @@ class TopicRecreated(Exception):
     def __init__(self, topic: str, partition: int, watermark: int, end: int) -> None:
         super().__init__(
             f"the lake holds offset {watermark} of {topic}/{partition}, but the topic ends at {end}: it was recreated "
-            "or lost records. New records would be taken for old ones. Use an empty LAKE_URI, or restore the topic"
+            "or lost records. New records would be taken for old ones. `flywheel topics resume` lets it go on"
         )
 
 

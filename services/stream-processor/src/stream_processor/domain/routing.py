@@ -55,7 +55,12 @@ class DeadLetter:
     detail: str
 
 
-Decision = Store | Quarantine | DeadLetter
+@dataclass(frozen=True, slots=True)
+class PassOver:
+    """Padding: it says nothing, and nothing becomes of it."""
+
+
+Decision = Store | Quarantine | DeadLetter | PassOver
 
 
 @dataclass(frozen=True, slots=True)
