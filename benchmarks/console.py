@@ -32,7 +32,7 @@ PAGES: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One visit by a browser that was never here: milliseconds to the first contentful paint and until what was asked
-    for is there, bytes that travelled.
+    for is there (the same, where the page came with it), bytes that travelled.
     """
 
     painted_ms: float
@@ -79,8 +79,9 @@ def visit(browser: Browser, address: str) -> Visit:
             raise RuntimeError(f"{address}: {page.inner_text('main')}")
         until(lambda: page.evaluate("performance.getEntriesByName('first-contentful-paint').length"), 30, "a paint")
         page.locator(_LOOKING).wait_for(state="detached", timeout=60_000)
-        found = page.evaluate("performance.now()")
+        arrived = page.evaluate("performance.now()")
         painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        found = arrived if 'hx-trigger="load"' in answer.text() else painted
         weighed = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize")
         # The stream of live updates never ends, so the page itself may still count as loading.
         return Visit(float(painted), float(found), (sum(sizes) or float(weighed)) / 1000)

@@ -25,7 +25,7 @@ from http_api import body
 from http_api.keys import ApiKeys
 
 _HERE = Path(__file__).parent
-_LIVE_EVERY_S, _PATIENCE_S = 2.0, 0.5
+_LIVE_EVERY_S, _PATIENCE_S = 2.0, 0.3
 _MOST_FORM_BYTES = 256 * 1024
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 Query = Mapping[str, str]
