@@ -49,6 +49,7 @@ def test_topics_that_were_made_anew_go_on_where_the_lake_is_and_nothing_is_lost_
 
     _lose_topics(bench)
     bench.send(40)
+    _end_with_poison(bench)
     stopped = bench.start()
     assert stopped.wait(60) == 1
     assert "flywheel topics resume" in (bench.home / "worker-1.log").read_text()
@@ -70,7 +71,7 @@ def test_topics_that_were_made_anew_go_on_where_the_lake_is_and_nothing_is_lost_
 
 
 def _end_with_poison(bench: Bench) -> None:
-    """The last records of a partition stand in no table."""
+    """The last records of each partition stand in no table."""
     for partition in tail.end_offsets(bench.kafka, FEEDBACK_EVENTS):
         for _ in range(2):
             value = f'{{"poison": "{bench.model}", \xff'.encode("latin-1")
