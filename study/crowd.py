@@ -28,11 +28,15 @@ class Manners:
 
 
 class Crowd:
-    """Draws for `flights` flights; the same draws as the demo's crowd makes of that seed."""
+    """Draws for `flights` flights; the same draws as the demo's crowd makes of that seed.
+
+    `feed` is a draw per flight for who sends examples instead of speaking about answers.
+    """
 
     def __init__(self, landed_at: pl.Series, seed: int, manners: Manners) -> None:
         draw = np.random.default_rng(seed).random((len(landed_at), 8))
         self._said, late, self._again, self.user = draw[:, 0], draw[:, 1], draw[:, 2], (draw[:, 7] * USERS).astype(int)
+        self.feed = draw[:, 3]
         days = np.where(late < POSTS_DAYS_LATE, 1 + 9 * late / POSTS_DAYS_LATE, 1.0)
         micros = (days * DAY.total_seconds() * 1e6).astype(np.int64)
         self.posted_us = landed_at.cast(pl.Int64).fill_null(0).to_numpy() + micros

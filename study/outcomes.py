@@ -11,7 +11,10 @@ from study.crowd import Manners
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way of learning, or of attacking it. `changes` go into the spec, part by part."""
+    """One way of learning, or of attacking it. `changes` go into the spec, part by part.
+
+    `examples` is the share of the flights that a feed sends as examples (`study.feed`).
+    """
 
     name: str
     audit_percent: float = 2.0
@@ -20,6 +23,8 @@ class Arm:
     with_base: bool = True
     with_resolution: bool = True
     burst: bool = False
+    examples: float = 0.0
+    with_fences: bool = True
 
 
 @dataclass(frozen=True, slots=True)

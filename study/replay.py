@@ -11,6 +11,7 @@ from flights.lines import Moment, by_month
 from flights.lines import all_labels as line_of_all_labels
 from study import lab
 from study.crowd import Crowd, audits, prediction_ids
+from study.feed import examples
 from study.outcomes import Arm, Month, Outcome, Size
 from study.stages import DAY_US, WORDS, first_version, stage
 from trainer.domain.training_set import Sources
@@ -121,6 +122,9 @@ class _Replay:
             said.append(self._words(again, ~self._told(again), self._crowd.posted_us[again] - 3_600_000_000, "f"))
         if self._arm.burst and day >= BURST_DAY:
             said.append(self._burst(BURST_DAY))
+        if self._arm.examples:
+            fenced = self._arm.with_fences
+            said.append(examples(self.at, self._crowd, self._arm.examples, self._end_us(day), fenced=fenced))
         feedback = pl.concat(said)
         predictions = self._predictions(answered)
         if not self._arm.with_resolution:

@@ -1,6 +1,7 @@
 """From what the replays came to, to the figures that programs and people read."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import numpy as np
 
@@ -30,6 +31,9 @@ ABLATION = (
     Arm("no_base", with_base=False),
     Arm("second_thoughts", manners=FORGETFUL),
     Arm("second_thoughts_unresolved", manners=FORGETFUL, with_resolution=False),
+    Arm("half_broken_feed", examples=0.1),
+    Arm("half_broken_feed_unfenced", examples=0.1, with_fences=False),
+    Arm("recency", changes={"training": {"half_life": timedelta(days=60)}}),
 )
 PARTS: Mapping[str, Sequence[Arm]] = {
     "learning": LEARNING,
@@ -92,6 +96,8 @@ def ablation(found: Outcomes) -> list[Row]:
         "base": (AUDITED.name, "no_base"),
         "weights": (AUDITED.name, "naive"),
         "resolution": ("second_thoughts", "second_thoughts_unresolved"),
+        "outliers": ("half_broken_feed", "half_broken_feed_unfenced"),
+        "recency": ("recency", AUDITED.name),
     }
     rows = []
     for part, (whole, without) in pairs.items():

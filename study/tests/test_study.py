@@ -1,13 +1,16 @@
 """A short round: a tenth of the flights of two months, through the same code."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from study import __main__ as command
 from study import gates, tables
-from study.crowd import Manners
+from study.crowd import Crowd, Manners
+from study.feed import examples
 from study.outcomes import Arm, Outcome, Size
 from study.replay import run
+from study.stages import stage
 
 SMALL = Size(months=2, every=10, feedback_count=200)
 # A few hundred rows prove little: here any gain will do.
@@ -43,6 +46,16 @@ def test_liars_have_the_share_of_the_weight_that_they_have_of_the_people() -> No
     lied = run(Arm("half", manners=Manners(flippers=0.5)), 0, SMALL)
     assert lied.lies_told > 100
     assert 0.0 < lied.liars < 0.7
+
+
+def test_fences_keep_out_what_broken_instruments_say_and_nothing_else() -> None:
+    at = stage(SMALL)
+    crowd = Crowd(at.flights["landed_at"], 0, Manners())
+    known, everything = (examples(at, crowd, 0.5, 1 << 62, fenced=fenced) for fenced in (True, False))
+    broken = everything.filter(pl.col("wind_speed") == 200.0)
+    assert len(broken) > 100
+    assert set(broken["label"]) == {"on_time"}
+    assert set(known["event_id"]) == set(everything["event_id"]) - set(broken["event_id"])
 
 
 def test_labels_drawn_by_lot_give_a_verdict() -> None:
