@@ -11,10 +11,10 @@ from flywheel_schemas.spec import parse_spec
 from flywheel_schemas.topics import FEEDBACK_EVENTS, MODEL_UPDATED
 from ingest.adapters.broker_watch import BrokerWatch
 from ingest.adapters.champions import FollowedChampions
-from ingest.adapters.kafka_publishing import Envelope
+from ingest.adapters.kafka_publishing import Envelope, KafkaPublishing
 from ingest.adapters.model_specs import SpecBook
 from ingest.adapters.stored_events import LakeEvents
-from ingest.application.ports import Sighting
+from ingest.application.ports import Accepted, Crowded, Sighting
 from kafka_runtime import cloud_events
 from kafka_runtime.errors import BrokerUnavailable, PartitionCountChanged
 from kafka_runtime.record import Record
@@ -48,6 +48,21 @@ def test_the_headers_are_those_of_every_other_publisher():
     ours = Envelope(FEEDBACK_EVENTS, "/flywheel/ingest").shared(NOW, trace)
     named = dict(cloud_events.headers(FEEDBACK_EVENTS, EVENT_ID, "/flywheel/ingest", NOW, trace))
     assert dict(ours) | {"ce_id": EVENT_ID.encode()} == named
+
+
+async def test_a_batch_that_finds_no_room_is_refused_also_where_an_event_is_in_it_twice():
+    class Full:
+        def send_raw(self, *_: object) -> None:
+            raise BrokerUnavailable("feedback-events", 1.0) from BufferError()
+
+    class Untroubled:
+        trouble = None
+
+    publishing = KafkaPublishing(Full(), FEEDBACK_EVENTS, "/flywheel/ingest", Untroubled())
+    event = Accepted(EVENT_ID, "delays", b"{}")
+    async with asyncio.timeout(5):
+        failed = await publishing.publish_all([event, event], NOW, "")
+    assert {each: type(why) for each, why in failed.items()} == {EVENT_ID: Crowded}
 
 
 class TestBrokerWatch:

@@ -61,15 +61,17 @@ class KafkaPublishing:
         sent = _Together(loop.create_future())
         shared = self._envelope.shared(received_at, traceparent)
         failed: dict[str, NotPublished] = {}
+        count = 0  # not the events but for the failed: one id may be there twice
         for event in events:
             try:
                 self._send(event, shared, sent.reported)
+                count += 1
             except NotPublished as error:
                 failed[event.event_id] = error
-        sent.expect(len(events) - len(failed))
+        sent.expect(count)
         self._look_soon()
         await sent.all_done
-        self._waiting -= len(events) - len(failed)
+        self._waiting -= count
         return failed | {key.decode(): self._unconfirmed(error) for key, error in sent.errors.items()}
 
     def close(self, timeout_s: float) -> None:
