@@ -257,6 +257,8 @@ def test_what_is_sorted_and_filtered_stands_in_the_address_and_is_exported(
     page.goto(f"{desk.url}/feedback")
     region = page.get_by_role("region", name="Latest feedback")
     page.get_by_role("searchbox", name="Filter latest feedback").fill(MODEL)
+    page.keyboard.press("Tab")
+    expect(region).to_contain_text(desk.says("normal", user="meanwhile"))
     page.get_by_role("button", name="Filter").click()
     expect(page).to_have_url(re.compile(f"stream.q={MODEL}"))
     region.get_by_role("link", name="Kind").click()

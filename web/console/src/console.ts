@@ -1,11 +1,13 @@
 /** The console's behaviour in the browser: live regions, times in the viewer's zone, and what became of one's feedback. */
 import "htmx-ext-sse";
-import "idiomorph/htmx";
 import htmx from "htmx.org";
-import { Idiomorph } from "idiomorph";
+// The package's extension for htmx carries an Idiomorph of its own; that is the one that morphs here.
+import { Idiomorph } from "idiomorph/htmx";
 
-// What a person is typing stays when the page around it is brought up to date.
+// What a person has typed stays when the page around it is brought up to date, also after the focus has moved on.
 Idiomorph.defaults.ignoreActiveValue = true;
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (before: Node) =>
+  !(before instanceof HTMLInputElement && before.type === "search" && before.value !== before.defaultValue);
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const AXIS = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
