@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from features.profile import Profile
+from features.profile import Profile, numbers
 from flights import data
 from study import lab
 from study.crowd import Crowd
@@ -46,12 +46,7 @@ def examples(at: Stage, crowd: Crowd, share: float, until_us: int, *, fenced: bo
 
 
 def _suspicious(at: Stage, features: pl.DataFrame) -> pl.Series:
-    profile = Profile.of(_numbers(at, at.base), at.spec)
+    profile = Profile.of(numbers(at.base, at.spec), at.spec)
     beyond = np.zeros(len(features), bool)
-    beyond[list(profile.suspicious(_numbers(at, features)))] = True
+    beyond[list(profile.suspicious(numbers(features, at.spec)))] = True
     return pl.Series(beyond)
-
-
-def _numbers(at: Stage, rows: pl.DataFrame) -> dict[str, np.ndarray]:
-    names = [feature.name for feature in at.spec.features if feature.type == "number"]
-    return {name: rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in names}

@@ -18,6 +18,7 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
 from kafka_runtime.worker import GroupWorker
+from tests.chaos.own_kafka import own_kafka
 from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
@@ -27,15 +28,8 @@ _OUTAGE_S = 3.0
 @pytest.fixture(scope="module")
 def broker(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A Kafka of our own; S3 and MLflow are the session's."""
-    given = {name: stack.env[name] for name in ("S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI")}
-    given |= {name: value for name, value in stack.env.items() if name.startswith("AWS_")}
-    owned = Stack(tmp_path_factory.mktemp("outage"), given=given)
-    owned.stop_with_parent()
-    try:
-        owned.start_servers()
+    with own_kafka(stack, tmp_path_factory.mktemp("outage")) as owned:
         yield owned
-    finally:
-        owned.stop()
 
 
 @dataclass

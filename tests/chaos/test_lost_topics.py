@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from flywheel_local.stack import Stack
 from flywheel_schemas.topics import FEEDBACK_EVENTS, PREDICTIONS
 from kafka_runtime import tail, topics
+from tests.chaos.own_kafka import own_kafka
 from tests.integration.processor_bench import Bench
 from tests.waiting import until
 
@@ -21,25 +21,17 @@ pytestmark = pytest.mark.chaos
 
 
 @pytest.fixture
-def bench(stack: Any, tmp_path: Path) -> Iterator[Bench]:
-    given = {name: stack.env[name] for name in ("S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI", "LAKE_URI")}
-    given |= {name: value for name, value in stack.env.items() if name.startswith("AWS_")}
-    (tmp_path / "kafka").mkdir()
-    owned = Stack(tmp_path / "kafka", given={**given, "LAKE_URI": f"{given['LAKE_URI']}-lost"})
-    owned.stop_with_parent()
-    try:
-        owned.start_servers()
-        made = Bench(dict(owned.env), tmp_path)
+def bench(fresh_env: dict[str, str], stack: Any, tmp_path: Path) -> Iterator[Bench]:
+    with own_kafka(stack, tmp_path) as owned:
+        made = Bench({**owned.env, "LAKE_URI": fresh_env["LAKE_URI"]}, tmp_path)
         yield made
         made.end()
-    finally:
-        owned.stop()
 
 
 def test_topics_that_were_made_anew_go_on_where_the_lake_is_and_nothing_is_lost_or_doubled(bench: Bench) -> None:
     first = bench.start()
     bench.send(300)
-    _end_with_poison(bench)
+    bench.end_with_poison()
     until(bench.complete)
     until(bench.acknowledged)
     first.terminate()
@@ -49,10 +41,11 @@ def test_topics_that_were_made_anew_go_on_where_the_lake_is_and_nothing_is_lost_
 
     _lose_topics(bench)
     bench.send(40)
-    _end_with_poison(bench)
+    bench.end_with_poison()
     stopped = bench.start()
     assert stopped.wait(60) == 1
     assert "flywheel topics resume" in (bench.home / "worker-1.log").read_text()
+    assert "WRONG  offsets" in _flywheel(bench, "doctor", code=1)
     assert "feedback-events" in _flywheel(bench, "topics", "resume", "--preview")
     _flywheel(bench, "topics", "resume")
 
@@ -70,16 +63,6 @@ def test_topics_that_were_made_anew_go_on_where_the_lake_is_and_nothing_is_lost_
     assert "There is nothing to do" in _flywheel(bench, "topics", "resume")
 
 
-def _end_with_poison(bench: Bench) -> None:
-    """The last records of each partition stand in no table."""
-    for partition in tail.end_offsets(bench.kafka, FEEDBACK_EVENTS):
-        for _ in range(2):
-            value = f'{{"poison": "{bench.model}", \xff'.encode("latin-1")
-            bench.producer.produce(FEEDBACK_EVENTS.name, key="x", value=value, partition=partition)
-            bench.poison += 1
-    assert bench.producer.flush(30) == 0
-
-
 def _lose_topics(bench: Bench) -> None:
     """As after a loss of Kafka's disks: the topics are there again, and hold nothing."""
     admin = AdminClient(bench.kafka.librdkafka())
@@ -90,15 +73,9 @@ def _lose_topics(bench: Bench) -> None:
     assert set(tail.end_offsets(bench.kafka, FEEDBACK_EVENTS).values()) == {0}
 
 
-def _flywheel(bench: Bench, *command: str) -> str:
+def _flywheel(bench: Bench, *command: str, code: int = 0) -> str:
+    arguments = [sys.executable, "-m", "flywheel_cli", *command]
     env = {**os.environ, **bench.env}
-    done = subprocess.run(
-        [sys.executable, "-m", "flywheel_cli", *command],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == code, done.stderr
     return done.stdout + done.stderr

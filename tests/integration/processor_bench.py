@@ -93,9 +93,19 @@ class Bench:
                 self.misfits.append(misfit["event_id"])
                 self._produce(misfit["event_id"], json.dumps(misfit).encode())
             if random.random() < 0.03:
-                self.poison += 1
-                self._produce(str(uuid.uuid4()), f'{{"poison": "{self.model}", \xff'.encode("latin-1"))
+                self._produce(str(uuid.uuid4()), self._poison())
         assert self.producer.flush(30) == 0
+
+    def end_with_poison(self) -> None:
+        """The last records of each partition are some that nobody can read, so they stand in no table."""
+        for partition in tail.end_offsets(self.kafka, FEEDBACK_EVENTS):
+            for _ in range(2):
+                self.producer.produce(FEEDBACK_EVENTS.name, key="x", value=self._poison(), partition=partition)
+        assert self.producer.flush(30) == 0
+
+    def _poison(self) -> bytes:
+        self.poison += 1
+        return f'{{"poison": "{self.model}", \xff'.encode("latin-1")
 
     def _produce(self, key: str, value: bytes) -> None:
         self.producer.produce(FEEDBACK_EVENTS.name, key=key, value=value)

@@ -3,6 +3,7 @@
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,9 +33,8 @@ class Place:
             self._publisher.send_and_wait(self.topic, key, b"said " + key, [("trace", key)], partition=0)
             self.sent.add(key)
 
-    def pad(self, since_ms: int = 0, told: object = None) -> padding.Padded:
-        told = told or (lambda _: None)
-        return padding.pad(self.settings, self.topic, 0, _UNTIL, since_ms=since_ms, told=told)  # type: ignore[arg-type]
+    def pad(self, since_ms: int = 0, told: Callable[[int], None] = lambda _: None) -> padding.Padded:
+        return padding.pad(self.settings, self.topic, 0, _UNTIL, since_ms=since_ms, told=told)
 
     def bounds(self) -> tuple[int, int]:
         with AssignedReader(self.settings, self.topic.name) as reader:

@@ -248,15 +248,13 @@ def _checked(spec_file: Path, base: Path | None) -> tuple[Any, Any, bytes | None
 
 def _store(spec: Any, rows: Any, golden: bytes | None) -> None:
     """The base table first: who finds the spec finds the data too."""
-    from features.profile import Profile
+    from features.profile import Profile, numbers
     from lake import Lake, LakeSettings, profiles, schema
 
     lake = Lake(LakeSettings())
     lake.ensure_bucket()
     lake.table(spec.name, "base").replace(rows.to_arrow().cast(schema.base(spec)))
-    numbers = [feature.name for feature in spec.features if feature.type == "number"]
-    columns = {name: rows[name].cast(float).fill_null(float("nan")).to_numpy() for name in numbers}
-    profiles.put(lake.objects, spec.name, Profile.of(columns, spec).encode())
+    profiles.put(lake.objects, spec.name, Profile.of(numbers(rows, spec), spec).encode())
     if golden is not None:
         lake.objects.put_if_absent(f"{spec.name}/{spec.gates.golden}", golden)
     lake.specs.put(spec)

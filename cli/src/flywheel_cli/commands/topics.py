@@ -1,17 +1,19 @@
 """`flywheel topics`: what to do about Kafka's topics when they have lost what they held."""
 
-import time
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
 from flywheel_cli import lost_ends
 from flywheel_cli.output import show
+from flywheel_schemas.spec import FeedbackPolicy
 from kafka_runtime import padding
 from kafka_runtime.settings import KafkaSettings
 from lake.lake import Lake
 from lake.settings import LakeSettings
 
+_UNTIL_READ = timedelta(hours=1)
 app = typer.Typer(no_args_is_help=True, help="Mend topics that were lost or made anew.")
 
 
@@ -30,7 +32,7 @@ def resume(
 
     The lake knows a record by its offset, so the stream processor stops where a topic ends before what the lake holds.
     This fills such partitions up with records that say nothing, writes what was sent to them meanwhile once more
-    behind, and deletes the filling. Nothing is lost or doubled, also when it is broken off and run again.
+    behind, and deletes the filling. No event is lost or stored twice, also when it is broken off and run again.
     """
     kafka, lake = KafkaSettings(), Lake(LakeSettings())
     found = lost_ends.find(lake, kafka, lost_ends.in_dead_letters(kafka))
@@ -54,12 +56,17 @@ def resume(
         )
 
 
+def _known_for(lake: Lake) -> timedelta:
+    """How old an event may be for the stream processor to know that it has it, less the time until it reads it."""
+    windows = [spec.feedback.dedup_window for spec in lake.specs.all().values()]
+    return min(windows, default=FeedbackPolicy.model_fields["dedup_window"].default) - _UNTIL_READ
+
+
 def _resume(lake: Lake, kafka: KafkaSettings, found: list[lost_ends.LostEnd]) -> list[padding.Padded]:
     from rich.console import Console
     from rich.progress import Progress
 
-    windows = [spec.feedback.dedup_window.total_seconds() for spec in lake.specs.all().values()]
-    since_ms = int((time.time() - min(windows)) * 1000)
+    since = datetime.now(UTC) - _known_for(lake)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("filling up", total=sum(each.known + 1 - each.end for each in found))
         return [
@@ -68,7 +75,7 @@ def _resume(lake: Lake, kafka: KafkaSettings, found: list[lost_ends.LostEnd]) ->
                 each.topic,
                 each.partition,
                 each.known + 1,
-                since_ms=since_ms,
+                since_ms=int(since.timestamp() * 1000),
                 told=lambda n: progress.advance(task, n),
             )
             for each in found

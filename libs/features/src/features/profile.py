@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from flywheel_schemas.spec import ModelSpec
 
 LOW, HIGH = 0.001, 0.999
 _FEWEST = 100
+
+
+def numbers(rows: pl.DataFrame, spec: ModelSpec) -> dict[str, np.ndarray]:
+    """The numeric features of `rows` as float columns, NaN for what is missing."""
+    names = [feature.name for feature in spec.features if feature.type == "number"]
+    return {name: rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Profile:
 
     @classmethod
     def of(cls, columns: Mapping[str, np.ndarray], spec: ModelSpec) -> "Profile":
-        """The profile of base rows, given as float columns with NaN for what is missing.
+        """The profile of base rows, given as `numbers` makes them.
 
         A feature with fewer than 100 values, or whose quantiles coincide, has no fence: it tells nothing.
         """

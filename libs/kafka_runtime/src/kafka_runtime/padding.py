@@ -5,7 +5,6 @@ so its first records would be taken for old ones. Padding (records without key, 
 where the old one's was; what was written meanwhile is written once more behind that.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from kafka_runtime.errors import BrokerUnavailable
 from kafka_runtime.reader import AssignedReader
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
+from telemetry import logging
 
+_LOG = logging.get("kafka_runtime")
 _AT_ONCE = 10_000
 _TIMEOUT_S, _STALLED_S = 10.0, 60.0
 
@@ -47,9 +48,9 @@ def pad(
     """Move the end of a partition to offset `until`, and what lies before it and is younger than `since_ms` behind it.
 
     Safe to repeat after it was broken off: then records may be there twice, under the same key and value, so readers
-    must drop doubles, as the stream processor does. Others may go on writing meanwhile. `told` hears of every 10,000
-    records of padding. Where nothing was left below, what lies before `until` is deleted, so that nobody has to read
-    the padding; a broker that cannot do that keeps it.
+    must drop doubles, as the stream processor does with events. Others may go on writing meanwhile. `told` hears of
+    every 10,000 records of padding. Where nothing was left below, what lies before `until` is deleted, so that nobody
+    has to read the padding; a broker that cannot do that keeps it, which is logged.
 
     Raises UnknownTopic and BrokerUnavailable.
     """
@@ -167,6 +168,8 @@ def _below(reader: AssignedReader, partition: int, low: int, until: int) -> Iter
 def _delete(settings: KafkaSettings, topic: str, partition: int, until: int) -> None:
     admin = AdminClient(settings.librdkafka())  # its answers come only as long as it lives
     for answer in admin.delete_records([TopicPartition(topic, partition, until)]).values():
-        # Not every broker can, and not everybody may; readers pass over padding.
-        with contextlib.suppress(KafkaException, TimeoutError):
+        try:
             answer.result(_TIMEOUT_S)
+        except (KafkaException, TimeoutError) as exc:
+            # Not every broker can, and not everybody may; readers pass over padding.
+            _LOG.warning("padding_kept", topic=topic, partition=partition, until=until, error=str(exc))

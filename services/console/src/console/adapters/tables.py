@@ -14,7 +14,6 @@ from lake.errors import LakeError
 from lake.lake import Lake
 from lake.table import LakeTable
 
-Rows = Sequence[Mapping[str, Any]]
 _FILE, _BY = "_file", ("event_date", "source", "kind", "label")
 
 
@@ -25,8 +24,6 @@ class LakeTables:
         self._lake = lake
         self._specs_dir = specs_dir
         self._specs_lately: Recent[Mapping[str, ModelSpec]] = Recent(times=2.0, old_s=30.0)
-        self._versions_lately: Recent[Rows] = Recent(times=2.0, old_s=30.0)
-        self._summary_lately: Recent[Rows] = Recent(times=2.0, old_s=30.0)
         self._counts: dict[str, pl.DataFrame] = {}
 
     def specs(self) -> Mapping[str, ModelSpec]:
@@ -39,11 +36,8 @@ class LakeTables:
         except (LakeError, OSError) as error:
             raise Away(f"The lake does not answer: {error}") from error
 
-    def versions(self, model: str, limit: int) -> Rows:
+    def versions(self, model: str, limit: int) -> Sequence[Mapping[str, Any]]:
         """The dataset's newest versions: version, at, operation, rows added, who and why. Raises Away."""
-        return self._versions_lately.get((model, limit), lambda: self._versions(model, limit))
-
-    def _versions(self, model: str, limit: int) -> Rows:
         try:
             found = versions.list_versions(self._lake.table(model, "feedback"), limit)
         except LakeError as error:
@@ -60,11 +54,8 @@ class LakeTables:
             for each in found
         ]
 
-    def summary(self, model: str) -> Rows:
+    def summary(self, model: str) -> Sequence[Mapping[str, Any]]:
         """Rows of the dataset by day, source, kind and label, newest day first. Raises Away."""
-        return self._summary_lately.get(model, lambda: self._summary(model))
-
-    def _summary(self, model: str) -> Rows:
         table = self._lake.table(model, "feedback")
         try:
             if not table.exists():

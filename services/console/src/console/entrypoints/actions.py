@@ -104,7 +104,6 @@ def _given(fields: Mapping[str, str], request: Request) -> Query:
 
 def _context(action: Action, given: Query, refusal: str | None) -> dict[str, Any]:
     return {
-        "trouble": None,
         "will": action.will.format_map(given),
         "given": given,
         "fields": action.fields,

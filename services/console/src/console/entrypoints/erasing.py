@@ -18,7 +18,7 @@ def install(app: FastAPI, site: Site, views: Views) -> None:
     """Add both. The user's name travels in the form's body, so it stands in no address and no log of ours."""
 
     def page(request: Request, viewer: Viewer, user: str, refusal: str | None) -> str:
-        context = {"trouble": None, "user": user, "refusal": refusal}
+        context = {"user": user, "refusal": refusal}
         return site.render("erase.html", TITLE, request, viewer, context)
 
     @app.get("/erasures/new", response_class=HTMLResponse, include_in_schema=False)

@@ -50,7 +50,7 @@ def _install_answers(app: FastAPI, site: Site, views: Views) -> None:
     async def answer(request: Request, viewer: Annotated[Viewer, Depends(site.viewer)]) -> Response:
         given = await fields(request)
         try:
-            context = {"trouble": None, "query": given, **await try_it.ask(views, viewer, given)}
+            context = {"query": given, **await try_it.ask(views, viewer, given)}
         except Away as away:
             return HTMLResponse(site.render("try.html", "Try it", request, viewer, {"trouble": str(away)}), 503)
         return HTMLResponse(
@@ -73,7 +73,7 @@ def _install_replay(app: FastAPI, site: Site, views: Views) -> None:
         try:
             await asyncio.to_thread(views.topics.replay, letter, value, viewer.name)
         except (NotAllowed, Away) as refusal:
-            context = {"trouble": None, "letter": letter, "refusal": str(refusal)}
+            context = {"letter": letter, "refusal": str(refusal)}
             return HTMLResponse(site.render("letter.html", "Dead letter", request, viewer, context), 409)
         return RedirectResponse(f"/feedback/{letter.key}", 303)
 

@@ -62,6 +62,7 @@ class Site:
         )
         self._templates.filters |= {"moment": _moment, "number": number, "state_class": _state_class}
         self._templates.globals |= {
+            "trouble": None,
             "asset": self._add_assets(),
             "navigation": NAVIGATION,
             "chart_width": WIDTH,
@@ -110,7 +111,7 @@ class Site:
         path = request.url.path
         live = f"/live{'' if path == '/' else quote(path)}?{request.url.query}"
         return self._templates.get_template(template).render(
-            layout="page.html", **{"trouble": None, "title": title, **context}, path=path, live=live, viewer=viewer
+            layout="page.html", **{"title": title, **context}, path=path, live=live, viewer=viewer
         )
 
     async def _context(self, viewer: Viewer, query: Query, path: str, load: Load) -> tuple[dict[str, Any], int]:
@@ -123,7 +124,7 @@ class Site:
         except Away as error:
             return {"trouble": str(error), "query": query}, 503
         arranged = {name: v.arranged(path, query) if isinstance(v, Table) else v for name, v in context.items()}
-        return {"trouble": None, "query": query, **arranged}, 200
+        return {"query": query, **arranged}, 200
 
     def _add_assets(self) -> Mapping[str, Mapping[str, str]]:
         """Each static file at an address that changes with its content, with its integrity."""
