@@ -65,11 +65,19 @@ def _draw_lines(axes: "Axes", outcome: Outcome) -> None:
     axes.tick_params(labelbottom=True)
     axes.set_ylabel("AUC on the flights of the month")
     axes.set_title(
-        "Will it arrive more than 15 minutes late? New York 2013; averages in brackets", loc="left", fontsize=11
+        "Will it arrive more than 15 minutes late? New York 2013; averages in brackets", loc="left", fontsize=11, pad=30
     )
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, ncols=2)
+    axes.legend(
+        frameon=False,
+        ncols=4,
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 1.0),
+        fontsize=8.5,
+        columnspacing=1.2,
+        handlelength=1.5,
+    )
 
 
 def _draw_versions(axes: "Axes", outcome: Outcome) -> None:
