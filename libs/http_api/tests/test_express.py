@@ -7,7 +7,7 @@ import pytest
 import uvicorn
 
 from http_api import server
-from http_api.express import ExpressProtocol
+from http_api.express import ExpressProtocol, Turn
 
 HEAD = b"HTTP/1.1 202 Accepted\r\ncontent-length: 4\r\n"
 LIMIT = 2000
@@ -20,6 +20,7 @@ class Lane:
 
     def __init__(self) -> None:
         self.waiting = asyncio.Queue()
+        self.done = []
 
     def taker(self, url):
         return self.take if url == b"/hot" else None
@@ -29,6 +30,7 @@ class Lane:
             raise RuntimeError("a mistake of the lane")
         if not body.startswith(b"lane"):
             return False
+        self.done.append("worked on")
         if b"later" in body:
             self.waiting.put_nowait(answer)
         else:
@@ -48,9 +50,14 @@ async def application(scope, receive, send):
 
 
 class Watched(ExpressProtocol):
-    def __init__(self, **given):
+    def __init__(self, done, **given):
         super().__init__(**given)
         self.lost = asyncio.Event()
+        self.done = done
+
+    def on_response_complete(self):
+        super().on_response_complete()
+        self.done.append("answered")
 
     def connection_lost(self, exc):
         super().connection_lost(exc)
@@ -61,11 +68,13 @@ class Served:
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.open = True
+        self.turn = Turn()
+        self.done = self.lane.done
         self.port = 0
         self.protocols = []
 
     def protocol(self, **given):
-        made = Watched(lane=self.lane, is_open=lambda: self.open, **given)
+        made = Watched(lane=self.lane, is_open=lambda: self.open, turn=self.turn, done=self.done, **given)
         self.protocols.append(made)
         return made
 
@@ -172,6 +181,39 @@ async def test_pipelined_requests_are_answered_in_their_order():
         writer.close()
     # A pipelined request waits in the application's queue, so the third is no longer the lane's.
     assert [answer.rsplit(b"\r\n\r\n", 1)[1] for answer in answers] == [b"slow", b"app /hot 4", b"app /hot 4"]
+
+
+async def test_a_request_that_the_lane_does_not_take_goes_on_though_others_came_with_it():
+    async with serving() as served:
+        answers = await served.ask(request(b"else") + request(b"lane") + request(b"lane!"), answers=3)
+    assert [answer.rsplit(b"\r\n\r\n", 1)[1] for answer in answers] == [
+        b"app /hot 4",
+        b"app /hot 4",
+        b"app /hot 5",
+    ]
+
+
+async def test_what_came_before_something_that_is_no_request_is_answered_before_it():
+    async with serving() as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(request(b"lane") + b"\x00 no HTTP\r\n\r\n")
+        told = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+    assert told.startswith(HEAD)
+    assert told.index(b"\r\n\r\nlane") < told.index(b"HTTP/1.1 400")
+
+
+async def test_what_one_turn_reads_is_worked_on_together_and_answered_together():
+    async with serving() as served:
+        clients = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(3)]
+        await served.ask(request(b"lane"))  # a later connection: those before it have been accepted
+        served.done.clear()
+        for _, writer in clients:
+            writer.write(request(b"lane"))  # the same loop reads them, once this has been said to all
+        for reader, writer in clients:
+            await answer_of(reader)
+            writer.close()
+    assert served.done == ["worked on"] * 3 + ["answered"] * 3
 
 
 async def test_a_kept_connection_serves_lane_and_application_in_turn():

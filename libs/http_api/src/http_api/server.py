@@ -10,7 +10,7 @@ from functools import partial
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from http_api.express import ExpressProtocol, Lane
+from http_api.express import ExpressProtocol, Lane, Turn
 from telemetry import logging
 
 _GRACEFUL_S = 15
@@ -42,7 +42,9 @@ def run(app: ASGIApp, host: str, port: int, *, port_variable: str = "PORT", lane
     draining = _Draining(app)
     config = configuration(draining)
     if lane is not None:
-        config.http = partial(ExpressProtocol, lane=lane, is_open=lambda: not draining.begun)  # type: ignore[assignment]
+        config.http = partial(  # type: ignore[assignment]
+            ExpressProtocol, lane=lane, is_open=lambda: not draining.begun, turn=Turn()
+        )
     server = _Server(config)
     server.draining = draining
     log.info("listening", host=host, port=listening.getsockname()[1])
