@@ -90,8 +90,9 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.spelled_float)
 def parse_spec(text: str, origin: str = "spec") -> ModelSpec:
     """The spec in the YAML `text`. Raises SpecError that names `origin`, the line and what to mend."""
     try:
-        root = yaml.compose(text, Loader=_Loader)
-        loaded: Any = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        loaded: Any = loader.construct_document(root) if root is not None else None
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
         raise SpecError(f"{origin}:{line}: this is not valid YAML: {exc.problem}") from exc

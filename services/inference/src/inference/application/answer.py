@@ -1,5 +1,6 @@
 """Answering: instances in; label, scores and a signed token for each out."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from telemetry import logging
 log = logging.get(__name__)
 
 _random = random.Random()  # noqa: S311 - see prediction_ids
+os.register_at_fork(after_in_child=_random.seed)
 # RFC 9562: the first digit of the fourth group begins with the bits 10.
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
