@@ -1,8 +1,6 @@
 """The ingest service as a process of its own, for tests that need it whole."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ import httpx
 from flywheel_local.ports import free_ports
 from flywheel_schemas.spec import parse_spec
 from flywheel_schemas.tokens import TokenKeys
+from tests import forked
 
 SECRET = "a key for tests only"
 FLIGHTS = """
@@ -30,7 +29,7 @@ features:
 class Ingest:
     """A running service; `client` asks it, `log` is the file that it writes to."""
 
-    process: subprocess.Popen[bytes]
+    process: forked.Service
     client: httpx.Client
     port: int
     log: Path
@@ -46,10 +45,7 @@ def running(env: Mapping[str, str], folder: Path, *, wait_for: str = "/readyz", 
     parse_spec(FLIGHTS)
     [port], log = free_ports(1), folder / "ingest.log"
     own = {"INGEST_PORT": str(port), "MODEL_SPECS_DIR": str(specs), "FEEDBACK_TOKEN_KEY": SECRET, "API_KEYS_FILE": ""}
-    with log.open("ab") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ingest"], env={**os.environ, **env, **own, **more}, stderr=errors
-        )
+    process = forked.service("ingest", {**os.environ, **env, **own, **more}, log)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
         try:
             _wait(process, client, wait_for, log)
@@ -59,7 +55,7 @@ def running(env: Mapping[str, str], folder: Path, *, wait_for: str = "/readyz", 
             process.wait(30)
 
 
-def _wait(process: subprocess.Popen[bytes], client: httpx.Client, path: str, log: Path) -> None:
+def _wait(process: forked.Service, client: httpx.Client, path: str, log: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:

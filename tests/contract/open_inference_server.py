@@ -1,10 +1,8 @@
-"""One `python -m inference` that serves a model from its copy on disk: no Kafka, no registry, no object store."""
+"""A process of inference that serves a model from its copy on disk: no Kafka, no registry, no object store."""
 
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import numpy as np
 import yaml
 
 from flywheel_local.ports import free_ports
+from tests import forked
 from tests.http import http
 from tests.waiting import until
 
@@ -85,8 +84,7 @@ def serving(home: Path, **settings: str) -> Iterator[Server]:
         **settings,
     }
     server = Server(f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}")
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "inference"], env=env, stderr=log, cwd=home)
+    process = forked.service("inference", env, home / "log")
 
     def answers() -> bool:
         assert process.poll() is None, (home / "log").read_text()

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Mapping
@@ -26,6 +24,7 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.settings import KafkaSettings
 from registry import Candidate, ModelVersion, Registry, RegistrySettings, VersionState
 from registry.packaging import write_model_folder
+from tests import forked
 from tests.asking import Asking
 from tests.http import http
 from tests.waiting import until
@@ -109,21 +108,18 @@ class Workshop:
 
 @dataclass
 class Replica:
-    """One `python -m inference`."""
+    """One process of inference."""
 
     env: dict[str, str]
     home: Path
-    process: "subprocess.Popen[bytes] | None" = None
+    process: forked.Service | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.env['INFERENCE_PORT']}"
 
     def start(self, **changes: str) -> "Replica":
-        with (self.home / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "inference"], env=self.env | changes, stderr=log, cwd=self.home
-            )
+        self.process = forked.service("inference", self.env | changes, self.home / "log")
         until(self._listens, what=f"a listening replica (see {self.home}/log)")
         return self
 

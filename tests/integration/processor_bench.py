@@ -3,9 +3,6 @@
 import json
 import os
 import random
-import subprocess
-import sys
-import textwrap
 import urllib.error
 import urllib.request
 import uuid
@@ -28,6 +25,8 @@ from flywheel_schemas.topics import (
 from kafka_runtime import dead_letter, tail
 from kafka_runtime.settings import KafkaSettings
 from lake import Lake, LakeSettings, read, versions
+from tests import forked
+from tests.integration import dying_processor
 from tests.waiting import until
 
 # Ids are remembered for days by the server's clock, so events must be as young as they would be.
@@ -56,7 +55,7 @@ class Bench:
     duplicates: int = 0
     misfits: list[str] = field(default_factory=list)
     poison: int = 0
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[forked.Service] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lake = Lake(LakeSettings(**{k: v for k, v in self.env.items() if k.startswith(("LAKE_", "S3_", "AWS_"))}))
@@ -111,7 +110,7 @@ class Bench:
         self.producer.produce(FEEDBACK_EVENTS.name, key=key, value=value)
         self.producer.poll(0)
 
-    def start(self, dying: str | None = None, **env: str) -> subprocess.Popen[bytes]:
+    def start(self, dying: str | None = None, **env: str) -> forked.Service:
         [port] = free_ports(1)
         environment = {
             **os.environ, **self.env, "PROCESSOR_PORT": str(port), "PROCESSOR_APP_ID": f"app-{self.model}",
@@ -119,13 +118,11 @@ class Bench:
             "PROCESSOR_THRESHOLD_EVERY_S": "1", "FEEDBACK_TOKEN_KEY": "k" * 32, "MODEL_SPECS_DIR": str(self.home),
             **env,
         }  # fmt: skip
-        command = [sys.executable, "-m", "stream_processor"]
-        if dying is not None:
-            script = self.home / "dying.py"
-            script.write_text(DYING)
-            command = [sys.executable, str(script), dying]
-        log = (self.home / f"worker-{len(self.workers)}.log").open("wb")
-        worker = subprocess.Popen(command, env=environment, cwd=self.home, stderr=log)
+        log = self.home / f"worker-{len(self.workers)}.log"
+        if dying is None:
+            worker = forked.service("stream_processor", environment, log)
+        else:
+            worker = forked.serving(dying_processor.main, dying, env=environment, log=log)
         worker.port = port  # type: ignore[attr-defined]
         self.workers.append(worker)
         return worker
@@ -186,60 +183,6 @@ class Bench:
         assert sum(share["rows"] for share in shares) == len(self.sent)
         assert sum(share["duplicates"] for share in shares) == self.duplicates
         assert sum(share["quarantined"] for share in shares) == len(self.misfits)
-
-
-DYING = textwrap.dedent('''
-    import asyncio, os, signal, sys
-    from stream_processor import wiring
-    from stream_processor.__main__ import run
-    from stream_processor.adapters import lake_tables
-    from stream_processor.settings import Settings
-    from telemetry import logging
-
-    boundary, calls = sys.argv[1], 0
-    logging.configure("stream-processor")
-
-    def die(how=signal.SIGKILL):
-        global calls
-        calls += 1
-        if calls == 2:
-            os.kill(os.getpid(), how)
-
-    class Dying:
-        """Hands everything on; the second call of `method` is the process's last, or (stop) its last for now."""
-
-        def __init__(self, inner, method):
-            self.inner, self.method = inner, method
-
-        def __getattr__(self, name):
-            found = getattr(self.inner, name)
-            if name != self.method:
-                return found
-            def then_die(*arguments):
-                if boundary == "stop":
-                    die(signal.SIGSTOP)
-                result = found(*arguments)
-                if boundary != "stop":
-                    die()
-                return result
-            return then_die
-
-    def dying(method, *boundaries):
-        return (lambda inner: Dying(inner, method)) if boundary in boundaries else (lambda inner: inner)
-
-    if boundary == "quarantine":
-        original = lake_tables.append_absent
-        def append_absent(*arguments):
-            original(*arguments)
-            die()
-        lake_tables.append_absent = append_absent
-    wraps = wiring.Wraps(
-        tables=dying("append", "append"),
-        dead_letters=dying("publish", "publish", "stop"),
-        announcements=dying("dataset_committed", "dataset_committed"),
-    )
-    sys.exit(asyncio.run(run(Settings(), wraps)))
-''')
 
 
 def get(worker: Any, path: str) -> tuple[int, bytes]:
