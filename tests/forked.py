@@ -11,6 +11,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from inference.application import answer
+
 _SERVICES = ("ingest", "inference", "stream_processor", "trainer")
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["pytest", *(f"{name}.__main__" for name in _SERVICES)])
@@ -94,6 +96,7 @@ def _serve(environment: Mapping[str, str], log: Path, target: Callable[..., Any]
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(log.parent)
+    answer._random.seed()  # else all forks draw the same ids
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
     sys.exit(target(*arguments))
 

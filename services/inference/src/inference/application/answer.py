@@ -18,6 +18,7 @@ from telemetry import logging
 
 log = logging.get(__name__)
 
+_random = random.Random()  # noqa: S311 - see prediction_ids
 # RFC 9562: the first digit of the fourth group begins with the bits 10.
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
@@ -55,7 +56,7 @@ def prediction_ids(count: int, now_s: float) -> list[str]:
     time_part = f"{int(now_s * 1000):012x}"
     begin = f"{time_part[:8]}-{time_part[8:]}-7"
     # An id need be unique, not secret (its token is signed); the system's own generator costs 30 times as much.
-    noise = random.randbytes(10 * count).hex()  # noqa: S311
+    noise = _random.randbytes(10 * count).hex()
     return [
         f"{begin}{noise[at : at + 3]}-{_VARIANT[noise[at + 3]]}{noise[at + 4 : at + 7]}-{noise[at + 7 : at + 19]}"
         for at in range(0, 20 * count, 20)
