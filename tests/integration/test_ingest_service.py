@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import httpx
 import polars as pl
 import pyarrow as pa
-import httpx
 import pytest
 
 from flywheel_local.stack import Stack

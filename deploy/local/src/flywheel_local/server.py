@@ -35,10 +35,10 @@ class Server(Protocol):
         """Why it is not ready; None once it does its work."""
 
 
-def http_problem(url: str) -> str | None:
+def http_problem(url: str, *, timeout_s: float = 5.0) -> str | None:
     """None when the URL answers 200; else what it says, or that nobody answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 (our own loopback address)
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310 (our own loopback address)
             return None if answer.status == 200 else f"{url} answers {answer.status}"
     except urllib.error.HTTPError as exc:
         return f"{url} answers {exc.code}: {exc.read(2000).decode(errors='replace')}"
