@@ -55,6 +55,11 @@ class Watched(ExpressProtocol):
         self.lost = asyncio.Event()
         self.done = done
 
+    def go(self, ride):
+        if ride.body == b"lane broken":
+            raise RuntimeError("a mistake of the protocol")
+        super().go(ride)
+
     def on_response_complete(self):
         super().on_response_complete()
         self.done.append("answered")
@@ -214,6 +219,18 @@ async def test_what_one_turn_reads_is_worked_on_together_and_answered_together()
             await answer_of(reader)
             writer.close()
     assert served.done == ["worked on"] * 3 + ["answered"] * 3
+
+
+async def test_a_request_that_fails_badly_harms_none_that_came_with_it():
+    async with serving() as served:
+        clients = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(3)]
+        await served.ask(request(b"lane"))
+        for (_, writer), body in zip(clients, (b"lane", b"lane broken", b"lane"), strict=True):
+            writer.write(request(body))
+        told = [await asyncio.wait_for(reader.read(len(HEAD)), 5) for reader, _ in clients]
+        for _, writer in clients:
+            writer.close()
+    assert told == [HEAD, b"", HEAD]
 
 
 async def test_a_kept_connection_serves_lane_and_application_in_turn():

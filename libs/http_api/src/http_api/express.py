@@ -71,14 +71,21 @@ class Turn:
         self._end_soon(ride)
 
     def end(self) -> None:
-        """Work on what was read, then write what was answered."""
-        self._ends_soon = False
+        """Work on what was read, then write what was answered. What goes wrong with one harms no other."""
+        self._ends_soon = True  # what is answered meanwhile is written below
         rides, self._rides = self._rides, []
         for ride in rides:
-            ride.go()
+            try:
+                ride.go()
+            except Exception:
+                ride.give_up()
         answers, self._answers = self._answers, []
         for ride, head, body in answers:
-            ride.write(head, body)
+            try:
+                ride.write(head, body)
+            except Exception:
+                ride.give_up()
+        self._ends_soon = False
 
     def _end_soon(self, ride: "_Ride") -> None:
         if not self._ends_soon:
@@ -181,6 +188,11 @@ class _Ride:
         """Begin."""
         self.begun = True
         self.protocol.go(self)
+
+    def give_up(self) -> None:
+        """Close the connection, and say in the log what happened."""
+        log.exception("request_failed", path=self.protocol.url.decode("latin-1"))
+        self.protocol.transport.close()
 
     def answer(self, head: bytes, body: bytes) -> None:
         """Send the response at the end of the turn."""
