@@ -22,17 +22,12 @@ def main() -> None:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     console = Console(stderr=True)
     rows: list[results.Row] = []
-    with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as home:
-        stack = Stack(Path(home))
-        stack.stop_with_parent()
-        try:
-            with console.status("starting Kafka, S3 and MLflow"):
-                stack.start_servers()
-            for part in wanted:
-                with console.status(f"measuring {part}"):
-                    rows += importlib.import_module(f"benchmarks.{part}").run(stack.env)
-        finally:
-            stack.stop()
+    with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as home, Stack(Path(home)).while_in_use() as stack:
+        with console.status("starting Kafka, S3 and MLflow"):
+            stack.start_servers()
+        for part in wanted:
+            with console.status(f"measuring {part}"):
+                rows += importlib.import_module(f"benchmarks.{part}").run(stack.env)
     results.write("bench", rows)
 
 

@@ -40,13 +40,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         ensure_topics(env)
         yield Servers(env)
         return
-    owned = Stack(tmp_path_factory.mktemp("stack"))
-    owned.stop_with_parent()
-    try:
+    with Stack(tmp_path_factory.mktemp("stack")).while_in_use() as owned:
         owned.start_servers()
         yield Servers(owned.env)
-    finally:
-        owned.stop()
 
 
 @dataclass(frozen=True)
@@ -63,13 +59,9 @@ class RunningStack:
 @pytest.fixture(scope="session")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Servers and every service, as `make up` starts them, for all tests that say so, one after the other."""
-    stack = Stack(tmp_path_factory.mktemp("whole"))
-    stack.stop_with_parent()
-    try:
+    with Stack(tmp_path_factory.mktemp("whole")).while_in_use() as stack:
         stack.start()
         yield RunningStack(stack)
-    finally:
-        stack.stop()
 
 
 @pytest.fixture

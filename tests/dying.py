@@ -12,16 +12,17 @@ def die(*_: Any, **__: Any) -> None:
 
 
 class Fuse:
-    """Kills this process when it is burnt for the nth time; of 0, never."""
+    """Kills this process (or sends it another signal) when it is burnt for the nth time; of 0, never."""
 
-    def __init__(self, nth: int) -> None:
+    def __init__(self, nth: int, signal_number: signal.Signals = signal.SIGKILL) -> None:
         self._left = nth
+        self._signal = signal_number
 
     def burn(self) -> None:
         """May not return."""
         self._left -= 1
         if self._left == 0:
-            die()
+            os.kill(os.getpid(), self._signal)
 
 
 class Dying:

@@ -64,7 +64,7 @@ def service(package: str, env: Mapping[str, str], log: Path) -> Service:
 
 def serving(target: Callable[..., object], *arguments: Any, env: Mapping[str, str], log: Path) -> Service:
     """As `service`, with a function of a module, whose value is the exit code."""
-    process = _CONTEXT.Process(target=_serve, args=(dict(env), log, target, arguments), daemon=True)
+    process = _CONTEXT.Process(target=_run, args=(dict(env), _serve, (log, target, arguments)), daemon=True)
     process.start()
     return Service(process)
 
@@ -89,14 +89,12 @@ def exit_code(target: Callable[..., object], *arguments: Any, timeout_s: float =
 def _run(environment: Mapping[str, str], target: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    answer._random.seed()  # else all forks draw the same ids
     target(*arguments)
 
 
-def _serve(environment: Mapping[str, str], log: Path, target: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
+def _serve(log: Path, target: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     os.chdir(log.parent)
-    answer._random.seed()  # else all forks draw the same ids
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
     sys.exit(target(*arguments))
 

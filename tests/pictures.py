@@ -52,18 +52,16 @@ Scheme = Literal["light", "dark"]
 def main() -> None:
     """Starts the stack, tells the story, takes the pictures, stops the stack."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="flywheel-pictures-") as home:
-        stack = Stack(Path(home), ready_timeout_s=600)
-        stack.stop_with_parent()
-        try:
-            with timed("1, up"):
-                stack.start()
-            with sync_playwright() as playwright:
-                path = CHROMIUM.executable()
-                browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-                take_all(browser, stack.env, Path(home))
-        finally:
-            stack.stop()
+    with (
+        tempfile.TemporaryDirectory(prefix="flywheel-pictures-") as home,
+        Stack(Path(home), ready_timeout_s=600).while_in_use() as stack,
+    ):
+        with timed("1, up"):
+            stack.start()
+        with sync_playwright() as playwright:
+            path = CHROMIUM.executable()
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+            take_all(browser, stack.env, Path(home))
 
 
 def take_all(browser: Browser, env: Mapping[str, str], home: Path) -> None:

@@ -46,13 +46,9 @@ def fresh_stack(home: Path, say: Callable[[str], None]) -> Iterator[Stack]:
             raise DemoError(f"Another demo runs in {home}. Wait for it, or end it with Ctrl-C.") from exc
         Stack(home).stop()
         shutil.rmtree(home, ignore_errors=True)
-        stack = Stack(home, say=say)
-        stack.stop_with_parent()
-        try:
+        with Stack(home, say=say).while_in_use() as stack:
             stack.start()
             yield stack
-        finally:
-            stack.stop()
 
 
 def add_model(stack: Stack, found: ModelSpec) -> None:

@@ -32,17 +32,14 @@ def main() -> int:
 def _run(home: Path, plan: Plan) -> int:
     console = Console(stderr=True)
     outcomes: list[Outcome] = []
-    stack = Stack(home)
-    stack.stop_with_parent()
     try:
-        with console.status("starting the stack") as status:
+        with Stack(home).while_in_use() as stack, console.status("starting the stack") as status:
             staging.prepare(stack, plan.faults)
             harness = Harness(stack, plan, ask_inference=staging.serves(plan.faults), say=status.update)
             for outcome in harness.outcomes():
                 outcomes.append(outcome)
                 console.print(f"{outcome.fault}: {'balanced' if outcome.balanced else 'WRONG'}")
     finally:
-        stack.stop()
         if outcomes:
             results.write("chaos", [row for outcome in outcomes for row in outcome.rows()])
     return 0 if all(outcome.balanced for outcome in outcomes) else 1

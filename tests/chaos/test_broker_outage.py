@@ -18,7 +18,7 @@ from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Record
 from kafka_runtime.settings import KafkaSettings
 from kafka_runtime.worker import GroupWorker
-from tests.chaos.own_kafka import own_kafka
+from tests.own_kafka import own_kafka
 from tests.waiting import until
 
 pytestmark = pytest.mark.chaos

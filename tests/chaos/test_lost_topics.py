@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient
 
 from flywheel_schemas.topics import FEEDBACK_EVENTS, PREDICTIONS
 from kafka_runtime import tail, topics
-from tests.chaos.own_kafka import own_kafka
 from tests.integration.processor_bench import Bench
+from tests.own_kafka import own_kafka
 from tests.waiting import until
 
 pytestmark = pytest.mark.chaos

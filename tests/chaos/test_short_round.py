@@ -17,13 +17,9 @@ _FAULTS = ("processor_killed", "processor_killed_before_commit")
 @pytest.fixture
 def stack_of_our_own(tmp_path: Path) -> Iterator[Stack]:
     """Kafka and S3 that may be harmed; no MLflow, for nothing is trained here."""
-    owned = Stack(tmp_path, given={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
-    owned.stop_with_parent()
-    try:
+    with Stack(tmp_path, given={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}).while_in_use() as owned:
         staging.prepare(owned, _FAULTS)
         yield owned
-    finally:
-        owned.stop()
 
 
 def test_every_acknowledged_event_is_in_exactly_one_place_whenever_the_processor_dies(stack_of_our_own: Stack) -> None:

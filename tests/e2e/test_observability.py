@@ -58,13 +58,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> 
     traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
     # The swap shall be the event's doing, and not that of a look at the registry in the moment before it came.
     given = {**traced, "TRAINER_MEASURE_EVERY_S": "1", "INFERENCE_REGISTRY_POLL_S": "600"}
-    stack = Stack(tmp_path_factory.mktemp("observed"), given=given)
-    stack.stop_with_parent()
-    try:
+    with Stack(tmp_path_factory.mktemp("observed"), given=given).while_in_use() as stack:
         stack.start()
         yield stack
-    finally:
-        stack.stop()
 
 
 class People:

@@ -1,7 +1,6 @@
 """A processor that dies, or stops for a while, at a boundary of its flush."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -11,63 +10,63 @@ from stream_processor.__main__ import run
 from stream_processor.adapters import lake_tables
 from stream_processor.settings import Settings
 from telemetry import logging
+from tests.dying import Fuse
+
+Call = Callable[..., Any]
 
 
 def main(boundary: str) -> int:
-    """The second call of what `boundary` names is the process's last; of `stop`, its last for now."""
+    """The second call of what `boundary` names is the process's last; `stop` stops it before its dead letters."""
     logging.configure("stream-processor")
-    fuse = _Fuse()
-    if boundary == "quarantine":
-        lake_tables.append_absent = _then(fuse.die, lake_tables.append_absent)
-    wraps = wiring.Wraps(
-        tables=_burning(fuse, boundary, "append"),
-        dead_letters=_burning(fuse, boundary, "publish"),
-        announcements=_burning(fuse, boundary, "dataset_committed"),
-    )
+    if boundary == "stop":
+        wraps = wiring.Wraps(dead_letters=_wrapped("publish", _stopping(Fuse(2, signal.SIGSTOP))))
+    elif boundary == "quarantine":
+        wraps = wiring.Wraps()
+        lake_tables.append_absent = _dying(Fuse(2))(lake_tables.append_absent)
+    else:
+        dying = _wrapped(boundary, _dying(Fuse(2)))
+        port = {"append": "tables", "publish": "dead_letters", "dataset_committed": "announcements"}[boundary]
+        wraps = wiring.Wraps(**{port: dying})
     return asyncio.run(run(Settings(), wraps))
 
 
-class _Fuse:
-    def __init__(self) -> None:
-        self._calls = 0
+def _dying(fuse: Fuse) -> Callable[[Call], Call]:
+    """Burns the fuse once the call has returned."""
 
-    def die(self, how: signal.Signals = signal.SIGKILL) -> None:
-        self._calls += 1
-        if self._calls == 2:
-            os.kill(os.getpid(), how)
+    def around(call: Call) -> Call:
+        def called(*arguments: Any) -> Any:
+            result = call(*arguments)
+            fuse.burn()
+            return result
+
+        return called
+
+    return around
 
 
-class _Burning:
-    """Hands everything on; a call of `method` burns the fuse."""
+def _stopping(fuse: Fuse) -> Callable[[Call], Call]:
+    """Burns the fuse before the call."""
 
-    def __init__(self, inner: Any, method: str, burn: Callable[[Any], Any]) -> None:
-        self._inner, self._method, self._burn = inner, method, burn
+    def around(call: Call) -> Call:
+        def called(*arguments: Any) -> Any:
+            fuse.burn()
+            return call(*arguments)
+
+        return called
+
+    return around
+
+
+class _Wrapped:
+    """Hands everything on, `method` through `around`."""
+
+    def __init__(self, inner: Any, method: str, around: Callable[[Call], Call]) -> None:
+        self._inner, self._method, self._around = inner, method, around
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        return self._burn(found) if name == self._method else found
+        return self._around(found) if name == self._method else found
 
 
-def _burning(fuse: _Fuse, boundary: str, method: str) -> Callable[[Any], Any]:
-    if boundary == method:
-        return lambda inner: _Burning(inner, method, lambda call: _then(fuse.die, call))
-    if boundary == "stop" and method == "publish":
-        return lambda inner: _Burning(inner, method, lambda call: _after(lambda: fuse.die(signal.SIGSTOP), call))
-    return lambda inner: inner
-
-
-def _then(burn: Callable[[], None], call: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*arguments: Any) -> Any:
-        result = call(*arguments)
-        burn()
-        return result
-
-    return called
-
-
-def _after(burn: Callable[[], None], call: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*arguments: Any) -> Any:
-        burn()
-        return call(*arguments)
-
-    return called
+def _wrapped(method: str, around: Callable[[Call], Call]) -> Callable[[Any], Any]:
+    return lambda inner: _Wrapped(inner, method, around)

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from flywheel_local.stack import Stack
 from tests.http import http
 from tests.integration.inference_bench import Load, Replica, Workshop, predictions_by_partition
+from tests.own_kafka import own_kafka
 from tests.waiting import until
 
 NOWHERE = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
@@ -175,11 +175,7 @@ def test_bad_requests_get_problems_that_name_what_to_mend(stack: Any, replica: R
 def test_predictions_are_spooled_while_kafka_is_away_and_arrive_in_order_when_it_is_back(
     stack: Any, replica: Replica, tmp_path: Path
 ) -> None:
-    servers = ("S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    own = Stack(tmp_path / "stack", given={name: stack.env[name] for name in servers})
-    own.stop_with_parent()
-    try:
-        own.start_servers()
+    with own_kafka(stack, tmp_path / "stack") as own:
         replica.env |= {"KAFKA_BOOTSTRAP_SERVERS": own.env["KAFKA_BOOTSTRAP_SERVERS"]}
         workshop = Workshop(own.env)
         workshop.promote(workshop.register())
@@ -200,8 +196,6 @@ def test_predictions_are_spooled_while_kafka_is_away_and_arrive_in_order_when_it
         assert replica.end() in ENDED_BY_SIGTERM
         partitions = predictions_by_partition(own.env["KAFKA_BOOTSTRAP_SERVERS"], workshop.name)
         arrived = [one for partition in partitions for one in partition]
-    finally:
-        own.stop()
     assert set(asked) == set(arrived)
     # Each partition keeps the order in which they were asked; the kill may have brought some a second time.
     for partition in partitions:
@@ -223,9 +217,9 @@ def test_beyond_capacity_some_are_refused_at_once_and_nobody_waits_long(stack: A
     workshop.promote(workshop.register())
     replica.ready(workshop.name, INFERENCE_MAX_CONCURRENT="4")
     body = {"instances": [{"carrier": "UA", "distance": 5.0}] * 800}
-    with ThreadPoolExecutor(24) as pool, httpx.Client(timeout=20.0, limits=httpx.Limits(max_connections=24)) as client:
-        url = f"{replica.url}/v1/models/{workshop.name}/predict"
-        replies = list(pool.map(lambda _: client.post(url, json=body), range(60)))
+    url = f"{replica.url}/v1/models/{workshop.name}/predict"
+    with ThreadPoolExecutor(24) as pool:
+        replies = list(pool.map(lambda _: http.post(url, json=body, timeout=20.0), range(60)))
     statuses = {reply.status_code for reply in replies}
     assert statuses == {200, 503}
     assert {reply.headers["retry-after"] for reply in replies if reply.status_code == 503} == {"1"}

@@ -25,13 +25,9 @@ SERVERS = ("kafka", "s3", "mlflow")
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    own = Stack(tmp_path_factory.mktemp("own"))
-    own.stop_with_parent()
-    try:
+    with Stack(tmp_path_factory.mktemp("own")).while_in_use() as own:
         own.start_servers()
         yield own
-    finally:
-        own.stop()
 
 
 def pids(stack: Stack) -> dict[str, int | None]:
@@ -98,15 +94,11 @@ def test_other_settings_than_the_running_ones_are_refused_and_named(running):
 
 
 def test_a_second_stack_starts_beside_the_first(running, tmp_path):
-    second = Stack(tmp_path, given={"MLFLOW_TRACKING_URI": running.env["MLFLOW_TRACKING_URI"]})
-    second.stop_with_parent()
-    try:
+    with Stack(tmp_path, given={"MLFLOW_TRACKING_URI": running.env["MLFLOW_TRACKING_URI"]}).while_in_use() as second:
         second.start_servers()
         assert None not in (second.pid("kafka"), second.pid("s3"), *pids(running).values())
         produce(second, "second")
         assert "second" not in words(running)
-    finally:
-        second.stop()
     assert None not in pids(running).values()
 
 

@@ -49,9 +49,8 @@ def test_what_is_wrong_is_named_with_the_variable_to_look_at(fresh_env, tmp_path
 
 
 def test_a_topic_that_grew_is_wrong(tmp_path):
-    own = Stack(tmp_path, given={"S3_ENDPOINT_URL": "http://127.0.0.1:9", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
-    own.stop_with_parent()
-    try:
+    given = {"S3_ENDPOINT_URL": "http://127.0.0.1:9", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    with Stack(tmp_path, given=given).while_in_use() as own:
         own.start_servers()
         admin = AdminClient({"bootstrap.servers": own.env["KAFKA_BOOTSTRAP_SERVERS"]})
         admin.create_partitions([NewPartitions("predictions", 8)])["predictions"].result(30)
@@ -59,5 +58,3 @@ def test_a_topic_that_grew_is_wrong(tmp_path):
         _, findings = examine(own.env, tmp_path)
         assert findings["topics"]["state"] == "wrong"
         assert "predictions has 8" in findings["topics"]["detail"]
-    finally:
-        own.stop()

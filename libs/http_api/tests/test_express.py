@@ -221,6 +221,19 @@ async def test_what_one_turn_reads_is_worked_on_together_and_answered_together()
     assert served.done == ["worked on"] * 3 + ["answered"] * 3
 
 
+async def test_of_many_the_first_are_answered_before_the_last_are_worked_on():
+    async with serving() as served:
+        clients = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(40)]
+        await served.ask(request(b"lane"))
+        served.done.clear()
+        for _, writer in clients:
+            writer.write(request(b"lane"))
+        for reader, writer in clients:
+            await answer_of(reader)
+            writer.close()
+    assert served.done == ["worked on"] * 32 + ["answered"] * 32 + ["worked on"] * 8 + ["answered"] * 8
+
+
 async def test_a_request_that_fails_badly_harms_none_that_came_with_it():
     async with serving() as served:
         clients = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(3)]

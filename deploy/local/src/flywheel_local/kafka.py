@@ -192,28 +192,37 @@ def _archive(jars: Path) -> Path:
 def _archive_classes(jars: Path, say: Callable[[str], None]) -> None:
     """Has Java remember the classes of a broker that has run (class data sharing), so that a start need not load them.
 
-    A start then takes two seconds of processor time instead of three. Without it all works as well.
+    A start then takes 2.4 s of processor time instead of 3.6. Without it all works as well.
     """
     say("kafka: trying a broker, whose classes Java remembers (once)")
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(dir=jars.parent) as home:
         [port] = free_ports(1)
         broker = Kafka(Path(home), port, lambda count: free_ports(count, [port]), jars)
-        broker.prepare()
+        try:
+            broker.prepare()
+        except InstallFailed as exc:
+            say(f"kafka: it could not be tried: {exc}")
+            return
         java, *arguments = broker.command()
         draft = Path(home) / "classes.jsa"
-        command = [java, f"-XX:ArchiveClassesAtExit={draft}", *arguments]
-        ends_at = time.monotonic() + _TRIAL_S
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            while time.monotonic() < ends_at and process.poll() is None and metadata_problem(port):
-                time.sleep(0.1)
-            process.terminate()
-            try:
-                process.wait(_TRIAL_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            else:
-                if draft.exists():
-                    shutil.move(draft, _archive(jars))
+        _run_for_a_while([java, f"-XX:ArchiveClassesAtExit={draft}", *arguments], port)
+        # Java ends where it finds half an archive, so this one is tried, and comes whole or not at all.
+        tried = [java, "-Xshare:on", f"-XX:SharedArchiveFile={draft}", *arguments[:-2], "kafka.tools.StorageTool", "-h"]
+        if draft.exists() and subprocess.run(tried, capture_output=True, timeout=_TRIAL_S, check=False).returncode == 0:
+            draft.replace(_archive(jars))
+
+
+def _run_for_a_while(command: list[str], port: int) -> None:
+    """A broker until it answers, and until it has ended."""
+    ends_at = time.monotonic() + _TRIAL_S
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while time.monotonic() < ends_at and process.poll() is None and metadata_problem(port):
+            time.sleep(0.1)
+        process.terminate()
+        try:
+            process.wait(_TRIAL_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _run_maven(folder: Path) -> None:

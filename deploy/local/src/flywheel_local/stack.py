@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from flywheel_local import env_file, kafka, prometheus
 from flywheel_local.configuration import Configuration, inherited
@@ -90,6 +92,15 @@ class Stack:
         for name in ("mlflow", "kafka", "s3"):
             self._stop_together([name])
         end(self._processes.everyone(), signal.SIGTERM, patience_s=5)
+
+    @contextmanager
+    def while_in_use(self) -> Iterator[Self]:
+        """Stopped at the end of the block, and however this process ends before."""
+        self.stop_with_parent()
+        try:
+            yield self
+        finally:
+            self.stop()
 
     def stop_with_parent(self) -> None:
         """Ties the stack to this process: however it ends, kill -9 included, the stack is stopped."""

@@ -13,10 +13,6 @@ def own_kafka(servers: Any, home: Path) -> Iterator[Stack]:
     """A stack whose Kafka is its own, and whose S3 and MLflow are the session's (`servers`)."""
     given = {name: servers.env[name] for name in ("S3_ENDPOINT_URL", "MLFLOW_TRACKING_URI")}
     given |= {name: value for name, value in servers.env.items() if name.startswith("AWS_")}
-    owned = Stack(home, given=given)
-    owned.stop_with_parent()
-    try:
+    with Stack(home, given=given).while_in_use() as owned:
         owned.start_servers()
         yield owned
-    finally:
-        owned.stop()
