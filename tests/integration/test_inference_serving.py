@@ -217,9 +217,9 @@ def test_beyond_capacity_some_are_refused_at_once_and_nobody_waits_long(stack: A
     workshop.promote(workshop.register())
     replica.ready(workshop.name, INFERENCE_MAX_CONCURRENT="4")
     body = {"instances": [{"carrier": "UA", "distance": 5.0}] * 800}
-    url = f"{replica.url}/v1/models/{workshop.name}/predict"
-    with ThreadPoolExecutor(24) as pool:
-        replies = list(pool.map(lambda _: http.post(url, json=body, timeout=20.0), range(60)))
+    with ThreadPoolExecutor(24) as pool, httpx.Client(timeout=20.0, limits=httpx.Limits(max_connections=24)) as client:
+        url = f"{replica.url}/v1/models/{workshop.name}/predict"
+        replies = list(pool.map(lambda _: client.post(url, json=body), range(60)))
     statuses = {reply.status_code for reply in replies}
     assert statuses == {200, 503}
     assert {reply.headers["retry-after"] for reply in replies if reply.status_code == 503} == {"1"}

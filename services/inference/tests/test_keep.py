@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from flywheel_schemas.events import ChallengerState, ModelAction, ModelUpdated
-from flywheel_schemas.spec import dump_spec
+from flywheel_schemas.spec import FeedbackPolicy, dump_spec
 from flywheel_schemas.tokens import TokenKeys
 from inference.adapters.copies import DiskCopies
 from inference.adapters.lightgbm_native import NativeBooster
 from inference.application.ask import Asker
-from inference.application.bring import World
+from inference.application.bring import World, bring
 from inference.application.catalogue import Catalogue, NotServed, UnknownModel
 from inference.application.keep import Heard, Keeper
 from inference.application.ports import Booster, ModelRefused, SourceUnavailable
@@ -167,6 +167,17 @@ def test_of_many_events_only_the_last_version_of_a_model_is_loaded(house: House)
     for minute, artifact in enumerate(artifacts):
         keeper.hear(Heard(promoted(artifact, minute), live=False))
     until(serves(house, "4"))
+
+
+def test_versions_that_have_one_spec_read_it_once(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    world = World(shop, DiskCopies(tmp_path / "copies", shop), shop, shop, TokenKeys("a key for tests only"))
+    artifacts = [shop.make(version) for version in ("1", "2", "3")]
+    other = make_spec().model_copy(update={"feedback": FeedbackPolicy(audit_percent=7.0)})
+    (shop.folder / "3" / "spec.yaml").write_text(dump_spec(other))
+    first, second, third = (bring(world, artifact, NOW).spec for artifact in artifacts)
+    assert first is second
+    assert third == other
 
 
 def test_the_version_before_is_kept_so_a_rollback_needs_neither_store_nor_disk(house: House, tmp_path: Path) -> None:
