@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_runtime.partitioner import murmur2, partition_for
+from kafka_runtime.partitioner import murmur2, partition_for, partitions_for
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,16 @@ def test_the_hash_is_that_of_kafkas_java_client(text: str, expected: int) -> Non
 @given(key=st.binary(max_size=64), partitions=st.integers(1, 100))
 def test_every_key_has_a_partition_within_the_topic(key: bytes, partitions: int) -> None:
     assert 0 <= partition_for(key, partitions) < partitions
+
+
+@given(
+    keys=st.integers(0, 48).flatmap(lambda n: st.lists(st.binary(min_size=n, max_size=n))),
+    partitions=st.integers(1, 100),
+)
+def test_many_keys_of_one_length_have_the_partitions_that_each_has_alone(keys: list[bytes], partitions: int) -> None:
+    assert partitions_for(keys, partitions) == [partition_for(key, partitions) for key in keys]
+
+
+@given(keys=st.lists(st.binary(max_size=64)), partitions=st.integers(1, 100))
+def test_and_so_have_keys_of_any_lengths(keys: list[bytes], partitions: int) -> None:
+    assert partitions_for(keys, partitions) == [partition_for(key, partitions) for key in keys]

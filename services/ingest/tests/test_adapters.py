@@ -14,7 +14,7 @@ from ingest.adapters.champions import FollowedChampions
 from ingest.adapters.kafka_publishing import Envelope, KafkaPublishing
 from ingest.adapters.model_specs import SpecBook
 from ingest.adapters.stored_events import LakeEvents
-from ingest.application.ports import Accepted, Crowded, Sighting
+from ingest.application.ports import Accepted, BrokerAway, Crowded, Sighting, Unconfirmed
 from kafka_runtime import cloud_events
 from kafka_runtime.errors import BrokerUnavailable, PartitionCountChanged
 from kafka_runtime.record import Record
@@ -50,19 +50,63 @@ def test_the_headers_are_those_of_every_other_publisher():
     assert dict(ours) | {"ce_id": EVENT_ID.encode()} == named
 
 
-async def test_a_batch_that_finds_no_room_is_refused_also_where_an_event_is_in_it_twice():
-    class Full:
-        def send_raw(self, *_: object) -> None:
-            raise BrokerUnavailable("feedback-events", 1.0) from BufferError()
+class TestBatches:
+    class Kafka:
+        """Stands for BatchPublisher: acknowledges what `let` allows, but for the positions in `failing`."""
 
-    class Untroubled:
+        def __init__(self) -> None:
+            self.let, self.failing, self.sent = asyncio.Event(), {}, []
+
+        async def publish_all(self, records):
+            self.sent.extend(records)
+            await self.let.wait()
+            return self.failing
+
+    class Watch:
         trouble = None
 
-    publishing = KafkaPublishing(Full(), FEEDBACK_EVENTS, "/flywheel/ingest", Untroubled())
-    event = Accepted(EVENT_ID, "delays", b"{}")
-    async with asyncio.timeout(5):
-        failed = await publishing.publish_all([event, event], NOW, "")
-    assert {each: type(why) for each, why in failed.items()} == {EVENT_ID: Crowded}
+        def failed(self, reason: str) -> None:
+            self.trouble = reason
+
+    @pytest.fixture
+    def kafka(self):
+        return self.Kafka()
+
+    @pytest.fixture
+    def publishing(self, kafka):
+        self.watch = self.Watch()
+        return KafkaPublishing(None, kafka, FEEDBACK_EVENTS, "/flywheel/ingest", self.watch)
+
+    def events(self, count: int) -> list[Accepted]:
+        return [Accepted(f"{number:036d}", "delays", b"{}") for number in range(count)]
+
+    async def test_what_was_not_acknowledged_is_named_by_its_id(self, publishing, kafka):
+        kafka.let.set()
+        kafka.failing = {1: BrokerUnavailable("feedback-events", 1.0)}
+        events = self.events(3)
+        failed = await publishing.publish_all(events, NOW, "")
+        assert {each: type(why) for each, why in failed.items()} == {events[1].event_id: Unconfirmed}
+        assert "Kafka is unavailable" in self.watch.trouble
+        assert [key.decode() for key, _, _ in kafka.sent] == [event.event_id for event in events]
+        assert all(dict(headers)["ce_id"] == key for key, _, headers in kafka.sent)
+
+    async def test_where_kafka_cannot_be_reached_nothing_was_sent(self, publishing, kafka):
+        async def away(_):
+            raise BrokerUnavailable("feedback-events", 1.0)
+
+        kafka.publish_all = away
+        failed = await publishing.publish_all(self.events(2), NOW, "")
+        assert [type(why) for why in failed.values()] == [BrokerAway, BrokerAway]
+
+    async def test_beyond_what_it_holds_a_batch_is_refused_until_others_are_through(self, publishing, kafka):
+        waiting = asyncio.create_task(publishing.publish_all(self.events(99_000), NOW, ""))
+        await asyncio.sleep(0)
+        failed = await publishing.publish_all(self.events(1_001), NOW, "")
+        assert {type(why) for why in failed.values()} == {Crowded}
+        assert len(kafka.sent) == 99_000
+        kafka.let.set()
+        assert await waiting == {}
+        assert await publishing.publish_all(self.events(1_001), NOW, "") == {}
 
 
 class TestBrokerWatch:

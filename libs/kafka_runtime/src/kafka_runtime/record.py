@@ -6,6 +6,7 @@ from typing import Any
 from flywheel_schemas.topics import Topic
 
 Headers = list[tuple[str, bytes]]
+Outgoing = tuple[bytes, bytes, Headers]  # key, value and headers of a record that is to be published
 
 
 @dataclass(frozen=True, slots=True)

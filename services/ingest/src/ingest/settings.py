@@ -40,7 +40,7 @@ class IngestSettings(BaseSettings):
     api_keys_file: Annotated[Path | None, Field(alias="API_KEYS_FILE")] = None
     cors_origins: Annotated[tuple[str, ...], NoDecode, Field(alias="CORS_ORIGINS"), BeforeValidator(_origins)] = ()
     delivery_timeout: Annotated[Positive, Field(alias="INGEST_DELIVERY_TIMEOUT")] = timedelta(seconds=5)
-    linger: Annotated[Positive, Field(alias="INGEST_LINGER")] = timedelta(milliseconds=2)
+    linger: Annotated[Positive, Field(alias="INGEST_LINGER")] = timedelta(microseconds=1300)
     log_level: Annotated[str, Field(alias="LOG_LEVEL")] = "INFO"
     otlp_endpoint: Annotated[str | None, Field(alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = None
 

@@ -30,6 +30,7 @@ from ingest.application.whereabouts import Whereabouts
 from ingest.entrypoints import http
 from ingest.settings import Settings
 from kafka_runtime import topics
+from kafka_runtime.batches import BatchPublisher
 from kafka_runtime.publisher import Publisher
 from lake.lake import Lake
 from telemetry import logging, tracing
@@ -69,7 +70,8 @@ def build(settings: Settings) -> Service:
         linger_ms=own.linger.total_seconds() * 1000,
         delivery_timeout_s=own.delivery_timeout.total_seconds(),
     )
-    publishing = KafkaPublishing(publisher, FEEDBACK_EVENTS, SOURCE, watch)
+    batches = BatchPublisher(settings.kafka, FEEDBACK_EVENTS, delivery_timeout_s=own.delivery_timeout.total_seconds())
+    publishing = KafkaPublishing(publisher, batches, FEEDBACK_EVENTS, SOURCE, watch)
     champions = FollowedChampions(settings.kafka)
     keys = TokenKeys(own.token_key.get_secret_value())
     policy = TokenPolicy(own.require_token, own.token_max_age.total_seconds())
@@ -120,6 +122,6 @@ class _Background:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        self.publishing.close(self.flush_timeout_s)
+        await self.publishing.close(self.flush_timeout_s)
         await asyncio.to_thread(self.champions.close)
         tracing.shutdown()

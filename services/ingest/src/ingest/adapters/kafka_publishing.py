@@ -1,4 +1,4 @@
-"""Accepted feedback into the topic: many requests wait, one look at the delivery reports wakes them together."""
+"""Accepted feedback into the topic: single events by librdkafka, which gathers those of many; batches whole."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,11 +11,14 @@ import msgspec
 from flywheel_schemas.topics import Topic
 from ingest.adapters.broker_watch import BrokerWatch
 from ingest.application.ports import Accepted, BrokerAway, Crowded, NotPublished, Outcome, Unconfirmed
+from kafka_runtime.batches import BatchPublisher
 from kafka_runtime.errors import BrokerUnavailable, KafkaRuntimeError
 from kafka_runtime.publisher import Publisher
 from kafka_runtime.record import Headers
 
 _LOOK_EVERY_S = 0.001
+_MOST_IN_BATCHES = 100_000  # events; as many single ones fit into librdkafka's queue
+_CROWDED = "more feedback waits for Kafka than this service holds"
 
 
 class KafkaPublishing:
@@ -25,11 +28,14 @@ class KafkaPublishing:
     that polls would fight the loop for the interpreter's lock at every single report.
     """
 
-    def __init__(self, publisher: Publisher, topic: Topic, source: str, watch: BrokerWatch) -> None:
+    def __init__(
+        self, publisher: Publisher, batches: BatchPublisher, topic: Topic, source: str, watch: BrokerWatch
+    ) -> None:
         self._publisher = publisher
+        self._batches = batches
         self._topic = topic
         self._watch = watch
-        self._waiting = 0
+        self._waiting = self._in_batches = 0
         self._looking = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._envelope = Envelope(topic, source)
@@ -56,27 +62,25 @@ class KafkaPublishing:
     ) -> dict[str, NotPublished]:
         """Send all, and return when nothing is open any more: why the events of these ids were not published."""
         if self._watch.trouble is not None:
-            return dict.fromkeys((event.event_id for event in events), BrokerAway(self._watch.trouble))
-        loop = self._loop or self._bind()
-        sent = _Together(loop.create_future())
+            return _all_of(events, BrokerAway(self._watch.trouble))
+        if self._in_batches + len(events) > _MOST_IN_BATCHES:
+            return _all_of(events, Crowded(_CROWDED))
         shared = self._envelope.shared(received_at, traceparent)
-        failed: dict[str, NotPublished] = {}
-        count = 0  # not the events but for the failed: one id may be there twice
-        for event in events:
-            try:
-                self._send(event, shared, sent.reported)
-                count += 1
-            except NotPublished as error:
-                failed[event.event_id] = error
-        sent.expect(count)
-        self._look_soon()
-        await sent.all_done
-        self._waiting -= count
-        return failed | {key.decode(): self._unconfirmed(error) for key, error in sent.errors.items()}
+        keys = [event.event_id.encode() for event in events]
+        records = [(key, event.value, [("ce_id", key), *shared]) for key, event in zip(keys, events, strict=True)]
+        self._in_batches += len(events)
+        try:
+            failed = await self._batches.publish_all(records)
+        except KafkaRuntimeError as error:
+            return _all_of(events, self._away(error))
+        finally:
+            self._in_batches -= len(events)
+        return {events[place].event_id: self._unconfirmed(error) for place, error in failed.items()}
 
-    def close(self, timeout_s: float) -> None:
+    async def close(self, timeout_s: float) -> None:
         """Wait for what is still on its way."""
         self._publisher.flush(timeout_s)
+        await self._batches.close(timeout_s)
 
     def _bind(self) -> asyncio.AbstractEventLoop:
         self._loop = asyncio.get_running_loop()
@@ -88,7 +92,7 @@ class KafkaPublishing:
             self._publisher.send_raw(self._topic.name, key, event.value, [("ce_id", key), *shared], on_delivery)
         except BrokerUnavailable as error:
             if isinstance(error.__cause__, BufferError):
-                raise Crowded("more feedback waits for Kafka than this service holds") from error
+                raise Crowded(_CROWDED) from error
             raise self._away(error) from error
         except KafkaRuntimeError as error:
             raise self._away(error) from error
@@ -98,10 +102,9 @@ class KafkaPublishing:
         self._watch.failed(str(error))
         return BrokerAway(str(error))
 
-    def _unconfirmed(self, error: Any) -> Unconfirmed:
-        reason = str(self._publisher.failure(self._topic, error))
-        self._watch.failed(reason)
-        return Unconfirmed(reason)
+    def _unconfirmed(self, error: KafkaRuntimeError) -> Unconfirmed:
+        self._watch.failed(str(error))
+        return Unconfirmed(str(error))
 
     def _look_soon(self) -> None:
         if not self._looking and self._waiting and self._loop is not None:
@@ -115,7 +118,7 @@ class KafkaPublishing:
 
     def _reported(self, outcome: Outcome, error: Any, _: Any) -> None:
         self._waiting -= 1
-        outcome(None if error is None else self._unconfirmed(error))
+        outcome(None if error is None else self._unconfirmed(self._publisher.failure(self._topic, error)))
 
 
 def _settle(acknowledged: asyncio.Future[None], failure: NotPublished | None) -> None:
@@ -127,30 +130,8 @@ def _settle(acknowledged: asyncio.Future[None], failure: NotPublished | None) ->
         acknowledged.set_exception(failure)
 
 
-class _Together:
-    """Several events on their way; `errors` by key. `all_done` is when nothing is open any more."""
-
-    def __init__(self, all_done: asyncio.Future[None]) -> None:
-        self.errors: dict[bytes, Any] = {}
-        self.all_done = all_done
-        self._reported = 0
-        self._expected = -1
-
-    def expect(self, count: int) -> None:
-        """So many were sent, and no more will be."""
-        self._expected = count
-        self._finish_if_complete()
-
-    def reported(self, error: Any, message: Any) -> None:
-        """A delivery report, as librdkafka gives it."""
-        self._reported += 1
-        if error is not None:
-            self.errors[message.key()] = error
-        self._finish_if_complete()
-
-    def _finish_if_complete(self) -> None:
-        if self._reported == self._expected and not self.all_done.done():
-            self.all_done.set_result(None)
+def _all_of(events: Sequence[Accepted], failure: NotPublished) -> dict[str, NotPublished]:
+    return dict.fromkeys((event.event_id for event in events), failure)
 
 
 class Envelope:
