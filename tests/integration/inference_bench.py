@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import lightgbm
 import numpy as np
+import psutil
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from typing_extensions import override
 
@@ -147,10 +148,20 @@ class Replica:
         lines = self.get("/metrics").text.splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith(f"flywheel_inference_{name}"))
 
+    def courier(self) -> psutil.Process:
+        """The process that brings its predictions to Kafka."""
+        found: list[psutil.Process] = until(self._couriers, what="a courier")
+        return found[0]
+
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(how)
         return self.process.wait(40.0)
+
+    def _couriers(self) -> list[psutil.Process]:
+        assert self.process is not None
+        alive = [each for each in psutil.Process(self.process.pid).children() if each.status() != psutil.STATUS_ZOMBIE]
+        return [each for each in alive if "inference.wiring.courier" in each.cmdline()]
 
     def _listens(self) -> bool:
         assert self.process is not None

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def test_predictions_are_spooled_while_kafka_is_away_and_arrive_in_order_when_it
         asked = ask_in_turn(replica, workshop.name, 50)
         own.kill("kafka")
         asked += ask_in_turn(replica, workshop.name, 200)
-        until(lambda: any((tmp_path / "spool").iterdir()), what="a spool")
+        until(lambda: any((tmp_path / "spool").glob("spool-*")), what="a spool")
         asked += ask_in_turn(replica, workshop.name, 50)
         # What was handed over outlives the process, however it ends.
         until(lambda: replica.metric("published_total") + replica.metric("spooled_total") >= 300, what="a full spool")
@@ -192,7 +193,7 @@ def test_predictions_are_spooled_while_kafka_is_away_and_arrive_in_order_when_it
         until(lambda: replica.champion(workshop.name) == "1", what="the copy")
         own.restart("kafka")
         asked += ask_in_turn(replica, workshop.name, 50)
-        until(lambda: not any((tmp_path / "spool").iterdir()), what="an empty spool")
+        until(lambda: not any((tmp_path / "spool").glob("spool-*")), what="an empty spool")
         assert replica.end() in ENDED_BY_SIGTERM
         partitions = predictions_by_partition(own.env["KAFKA_BOOTSTRAP_SERVERS"], workshop.name)
         arrived = [one for partition in partitions for one in partition]
@@ -201,6 +202,41 @@ def test_predictions_are_spooled_while_kafka_is_away_and_arrive_in_order_when_it
     for partition in partitions:
         firsts = list(dict.fromkeys(partition))
         assert firsts == sorted(firsts, key=asked.index)
+
+
+def test_a_courier_that_is_killed_under_load_is_replaced_and_loses_no_prediction(stack: Any, replica: Replica) -> None:
+    workshop = Workshop(stack.env)
+    workshop.promote(workshop.register())
+    replica.ready(workshop.name)
+    with Load(replica, workshop.name) as load:
+        for _ in range(3):
+            answered, killed = len(load.answers), replica.courier()
+            until(lambda n=answered: len(load.answers) > n + 200, what="answers before the kill")
+            killed.kill()
+            until(lambda pid=killed.pid: replica.courier().pid != pid, what="another courier")
+        answered = len(load.answers)
+        until(lambda: len(load.answers) > answered + 50, what="answers after the last")
+    assert load.failures == []
+    assert replica.end() in ENDED_BY_SIGTERM
+    asked = {answer["prediction_id"] for _, answer in load.answers}
+    arrived = {one for partition in predictions_by_partition(stack.kafka, workshop.name) for one in partition}
+    assert asked <= arrived
+
+
+def test_a_replica_that_is_killed_leaves_a_courier_that_brings_what_it_has(stack: Any, replica: Replica) -> None:
+    workshop = Workshop(stack.env)
+    workshop.promote(workshop.register())
+    replica.ready(workshop.name)
+    courier = replica.courier()
+    courier.suspend()
+    asked = ask_in_turn(replica, workshop.name, 50)
+    time.sleep(0.5)  # a hundred times as long as answers wait to be handed over
+    replica.end(signal.SIGKILL)
+    assert courier.is_running()
+    courier.resume()
+    until(lambda: not courier.is_running(), 30, "the courier's end")
+    arrived = [one for partition in predictions_by_partition(stack.kafka, workshop.name) for one in partition]
+    assert sorted(arrived) == sorted(asked)
 
 
 def ask_in_turn(replica: Replica, model: str, count: int) -> list[str]:

@@ -11,7 +11,10 @@ import pytest
 from features import Answers, FeatureSchema
 from flywheel_schemas.spec import FeatureSpec, LabelSpec, ModelSpec
 from flywheel_schemas.tokens import TokenKeys
+from inference.adapters import prediction_events
 from inference.adapters.lightgbm_native import NativeBooster
+from inference.adapters.spool import Record
+from inference.application.ports import Answered
 from inference.application.served import ServedModel, make_served
 from inference.domain.claims import Artifact
 
@@ -73,3 +76,8 @@ def served(tmp_path: Path, keys: TokenKeys) -> Callable[..., ServedModel]:
         return make_served(artifact, datetime.now(UTC), spec, NativeBooster(folder / "model.txt"), keys)
 
     return make
+
+
+def records_of(answered: Answered) -> list[Record]:
+    """As they arrive in Kafka: packed where they were answered, unpacked by the courier."""
+    return prediction_events.unpacked(prediction_events.packed(1, [answered]))[1]

@@ -18,7 +18,7 @@ from inference.application.ports import Answered, ModelRefused
 from inference.application.served import Lineup, ServedModel
 from kafka_runtime import cloud_events
 
-from .conftest import make_spec
+from .conftest import make_spec, records_of
 
 NOW_S = 1_795_528_480.25
 Make = Callable[..., ServedModel]
@@ -102,7 +102,7 @@ def test_the_event_is_the_published_contract(task: str, served: Make, keys: Toke
     answers, noted = ask(served(task), keys, *rows, user_id="ü")
     [answered] = noted.offered
     assert noted.seen == [("flights", "1", "champion", 2)]
-    for record, answer, row in zip(prediction_events.records(answered), answers, rows, strict=True):
+    for record, answer, row in zip(records_of(answered), answers, rows, strict=True):
         event = Prediction.parse(record.value)
         assert json.loads(event.encode()) == json.loads(record.value) | {"occurred_at": "2026-11-24T13:54:40.250000Z"}
         assert (str(event.prediction_id), event.label, event.scores) == (

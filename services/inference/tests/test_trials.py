@@ -12,13 +12,14 @@ import pytest
 
 from flywheel_schemas.events import Prediction, Variant
 from flywheel_schemas.tokens import TokenKeys
-from inference.adapters import prediction_events
 from inference.application.answer import Answer, AnswerQuestions, Question
 from inference.application.aside import Aside
 from inference.application.ports import Answered, Booster
 from inference.application.served import Lineup, ServedModel, Trial, in_role
 from inference.application.watch import Watch
 from inference.domain.tripping import LEAST_FAILURES, WINDOW, Fuse
+
+from .conftest import records_of
 
 Make = Callable[..., ServedModel]
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -111,7 +112,7 @@ def test_rows_without_a_user_are_drawn_one_by_one_and_come_back_in_order(served:
     answers = bench.ask(*rows)
     by_variant = {answer.variant for answer in answers}
     assert by_variant == {"champion", "challenger"}
-    told = {record.key: record for answered in bench.log.offered for record in prediction_events.records(answered)}
+    told = {record.key: record for answered in bench.log.offered for record in records_of(answered)}
     assert len(told) == 60
     for row, answer in zip(rows, answers, strict=True):
         event = Prediction.parse(told[answer.prediction_id.encode()].value)
@@ -141,7 +142,7 @@ def test_a_challenger_in_the_shadow_answers_everything_aside_and_nobody_meets_it
     assert {answer.variant for answer in answers} == {"champion"}
     assert not bench.shadow_log.offered
     bench.answer_aside()
-    events = [Prediction.parse(r.value) for a in bench.shadow_log.offered for r in prediction_events.records(a)]
+    events = [Prediction.parse(r.value) for a in bench.shadow_log.offered for r in records_of(a)]
     assert {(event.model_version, event.variant, event.audited) for event in events} == {("2", Variant.SHADOW, False)}
     assert not {str(event.prediction_id) for event in events} & {answer.prediction_id for answer in answers}
     health = bench.watch.tell("1", "here", NOW)

@@ -5,7 +5,7 @@ import sys
 from pydantic import ValidationError
 
 from inference.settings import Settings
-from inference.wiring import build
+from inference.wiring.service import build
 from telemetry import logging, tracing
 
 # A thread that loads a model holds Python's lock for up to this long while requests wait (the default is 5 ms).

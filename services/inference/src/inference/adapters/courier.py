@@ -1,192 +1,178 @@
-"""Brings predictions to Kafka in order, and to disk while Kafka is away.
+"""Brings predictions to Kafka, and to disk while Kafka is away: the work of a process of its own."""
 
-While all is well the event loop itself sends, a slice at a time: Kafka's client asks for Python's lock for every
-delivery report, and a second thread that does so beside the loop takes the lock from it each time. The courier's own
-thread does what blocks: it connects, spools and replays.
-"""
-
-import threading
+import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from inference.adapters.in_flight import Counts, InFlight, Sends
-from inference.adapters.prediction_events import records
+from inference.adapters.frames import Told
+from inference.adapters.prediction_events import unpacked
 from inference.adapters.spool import Record, Spool, SpoolFull
-from inference.application.ports import Answered
-from kafka_runtime.errors import KafkaRuntimeError
+from kafka_runtime.errors import KafkaRuntimeError, RecordRefused
 from telemetry import logging
 
 log = logging.get(__name__)
-_CHUNK = 1000
-_SLICE, _LARGEST_SLICE, _KEEP_UP = 100, 5000, 8
-_LOOK_S = 0.02
+_REPLAYED_AT_ONCE = 1000
+_SENT_AT_ONCE, _MOST_SENDING, _GATHER_S = 5000, 2, 0.02
 _RETRY_S = 1.0
 
 
+class Publishes(Protocol):
+    """What of kafka_runtime.batches.BatchPublisher is used here."""
+
+    async def publish_all(self, records: Sequence[Record]) -> Mapping[int, KafkaRuntimeError]:
+        """Why the records at these positions were not acknowledged."""
+
+
 class Courier:
-    """A bounded queue in memory, then Kafka; while Kafka does not acknowledge, the spool, then Kafka in order.
+    """Sends parcels as they come; while Kafka does not acknowledge, they go to the spool, then to Kafka in order.
 
     A record that was sent but not acknowledged is sent again, so a consumer may see a prediction_id twice.
     """
 
     def __init__(
-        self,
-        kafka: Sends,
-        prepare: Callable[[], None],
-        spool: Spool,
-        counts: Counts,
-        *,
-        queue_rows: int = 100_000,
-        flush_s: float = 8.0,
+        self, kafka: Publishes, prepare: Callable[[], None], spool: Spool, tell: Callable[[Told], None]
     ) -> None:
-        """`prepare` makes sure that Kafka answers and has the topic; it raises KafkaRuntimeError when not.
-
-        `flush_s` is longer than it takes Kafka's client to give a record up.
-        """
-        self._in_flight = InFlight(kafka, counts)
+        """`prepare` makes sure that Kafka answers and has the topic; it blocks, and raises KafkaRuntimeError if not."""
+        self._kafka = kafka
         self._prepare = prepare
         self._spool = spool
-        self._counts = counts
-        self._queue_rows = queue_rows
-        self._flush_s = flush_s
-        self._queue: deque[Answered] = deque()
-        self._begun: Iterator[Record] = iter(())
-        self._queued_rows = 0
+        self._tell = tell
+        self._parcels: deque[bytes | memoryview] = deque()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._failed: list[tuple[list[int], list[Record]]] = []
+        self._something = asyncio.Event()
         self._try_again_at = 0.0
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._turn = threading.Lock()  # held by whoever sends, spools or replays
-        self._thread = threading.Thread(target=self._run, name="prediction-courier", daemon=True)
+        self._ending = False
+        self.problem: str | None = "not connected yet"
 
-    @property
-    def problem(self) -> str | None:
-        """Why predictions are being spooled; None while Kafka takes them."""
-        return self._in_flight.problem
+    def take(self, parcel: bytes | memoryview) -> None:
+        """Something to bring: what inference.adapters.prediction_events.packed gave."""
+        self._parcels.append(parcel)
+        self._something.set()
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+    def end(self) -> None:
+        """Nothing more will come: let `run` return when all that was taken is with Kafka or on disk."""
+        self._ending = True
+        self._something.set()
 
-    def offer(self, answered: Answered) -> None:
-        """Take answers; never blocks. What finds the queue full is dropped and counted."""
-        rows = len(answered.answers)
-        with self._lock:
-            if self._queued_rows + rows <= self._queue_rows:
-                self._queued_rows += rows
-                self._queue.append(answered)
-                return
-        self._counts.dropped(rows, "queue_full")
-
-    def close(self, timeout_s: float = 10.0) -> None:
-        """Send or spool what waits, then end."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s + self._flush_s)
+    async def run(self) -> None:
+        """Work until `end`."""
+        async with asyncio.TaskGroup() as sends:
+            while not (self._ending and not self._parcels and not self._sending and not self._failed):
+                if self.problem is None and self._spool.empty and not self._failed:
+                    await self._send(sends)
+                else:
+                    await self._mend()
         self._spool.close()
 
-    def send_some(self) -> bool:
-        """Send a slice of what waits, take delivery reports; True when more waits. For the event loop: never blocks."""
-        if self.problem is not None or not self._turn.acquire(blocking=False):
-            return False
+    async def _send(self, sends: asyncio.TaskGroup) -> None:
+        """Send what has gathered, and wait for more, or for an end."""
+        if self._parcels and len(self._sending) < _MOST_SENDING:
+            sending = sends.create_task(self._publish(*self._gathered()))
+            self._sending.add(sending)
+            sending.add_done_callback(self._sent)
+        elif self._ending:
+            await asyncio.wait(self._sending)
+        else:
+            await self._something.wait()
+            self._something.clear()
+            await asyncio.sleep(_GATHER_S)  # few large batches are much less work, also for Kafka
+
+    def _gathered(self) -> tuple[list[int], list[Record]]:
+        numbers: list[int] = []
+        records: list[Record] = []
+        while self._parcels and len(records) < _SENT_AT_ONCE:
+            number, more = unpacked(self._parcels.popleft())
+            numbers.append(number)
+            records += more
+        return numbers, records
+
+    def _sent(self, sending: "asyncio.Task[None]") -> None:
+        self._sending.discard(sending)
+        self._something.set()
+
+    async def _publish(self, numbers: list[int], records: list[Record]) -> None:
+        left, told = await self._published(records)
+        if left:
+            self._failed.append((numbers, left))
+        else:
+            told.settled = numbers
+        self._say(told)
+
+    async def _published(self, records: Sequence[Record]) -> tuple[list[Record], Told]:
+        """Send: the records that Kafka did not acknowledge but may later, and what is to be told of the others."""
         try:
-            if self._spool.empty:
-                # A fixed slice falls behind where requests bring more rows than it sends, until the queue is full.
-                count = min(max(_SLICE, self._queued_rows // _KEEP_UP), _LARGEST_SLICE)
-                self._in_flight.send(self._next_records(count))
-                self._in_flight.poll()
-        finally:
-            self._turn.release()
-        return bool(self._queue) and self.problem is None
-
-    def _run(self) -> None:
-        while not self._stopping.wait(_LOOK_S):
-            try:
-                with self._turn:
-                    self._mend()
-            except Exception:
-                log.exception("prediction_courier_failed")
-                self._stopping.wait(_RETRY_S)
-        with self._turn:
-            self._finish()
-
-    def _mend(self) -> None:
-        """One step back to where the event loop can send."""
-        if self.problem is None and self._spool.empty:
-            return
-        if self._in_flight.any:
-            self._fall_back()
-        if self.problem is not None:
-            self._recover()
-        self._to_spool(self._next_records(_CHUNK))
-        if self.problem is None:
-            self._replay()
-
-    def _finish(self) -> None:
-        """Send what waits, or spool it."""
-        while waiting := self._next_records(_CHUNK):
-            if self.problem is None and self._spool.empty:
-                self._in_flight.send(waiting)
-            else:
-                self._fall_back()
-                self._to_spool(waiting)
-        self._fall_back()
-
-    def _next_records(self, count: int) -> list[Record]:
-        found = list(islice(self._begun, count))
-        while len(found) < count and self._queue:
-            answered = self._queue.popleft()
-            with self._lock:
-                self._queued_rows -= len(answered.answers)
-            self._begun = records(answered)
-            found.extend(islice(self._begun, count - len(found)))
-        return found
-
-    def _fall_back(self) -> None:
-        """Every record that is with Kafka's client comes to an end; those that failed go to disk in their order."""
-        self._in_flight.settle(self._flush_s)
-        if failed := self._in_flight.take_back():
-            log.warning("predictions_spooled", reason=self.problem, records=len(failed))
-            self._to_spool(failed)
-            self._try_again_at = time.monotonic() + _RETRY_S
-
-    def _recover(self) -> None:
-        if time.monotonic() < self._try_again_at:
-            return
-        try:
-            self._prepare()
+            failed = await self._kafka.publish_all(records)
         except KafkaRuntimeError as exc:
-            self._in_flight.problem = str(exc)
+            failed = dict.fromkeys(range(len(records)), exc)
+        later = {place: why for place, why in failed.items() if not isinstance(why, RecordRefused)}
+        left = [records[place] for place in sorted(later)]
+        if left:
+            self.problem = str(next(iter(later.values())))
+            self._try_again_at = time.monotonic() + _RETRY_S
+        told = Told(published=len(records) - len(failed))
+        if refused := [why for why in failed.values() if isinstance(why, RecordRefused)]:
+            told.dropped["refused"] = len(refused)
+            log.error("predictions_refused", reason=str(refused[0]), records=len(refused))
+        return left, told
+
+    async def _mend(self) -> None:
+        """One step back to where parcels are sent as they come."""
+        if self._sending:  # each comes to an end: acknowledged, refused or given up
+            await asyncio.wait(self._sending)
+        if self.problem is not None and not self._ending:
+            await self._recover()
+        for numbers, records in sorted(self._failed):  # they were sent first, so they come first on disk
+            log.warning("predictions_spooled", reason=self.problem, records=len(records))
+            self._keep(numbers, records)
+        self._failed.clear()
+        while self._parcels and (self.problem is not None or not self._spool.empty):
+            self._keep(*self._gathered())
+        if self.problem is None and not self._spool.empty and not self._ending:
+            await self._replay()
+
+    async def _recover(self) -> None:
+        """Ask whether Kafka is there, unless that was asked a moment ago: then wait for the time or a parcel."""
+        if (pause_s := self._try_again_at - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._something.wait()
+            self._something.clear()
+            return
+        try:
+            await asyncio.to_thread(self._prepare)
+        except KafkaRuntimeError as exc:
+            self.problem = str(exc)
             self._try_again_at = time.monotonic() + _RETRY_S
         else:
-            self._in_flight.problem = None
+            self.problem = None
             log.info("predictions_flow", spooled_bytes=self._spool.bytes)
 
-    def _replay(self) -> None:
+    async def _replay(self) -> None:
         """Send the first records of the spool, and remove them once all are acknowledged."""
-        waiting = self._spool.peek(_CHUNK)
-        self._in_flight.send(waiting)
-        self._in_flight.settle(self._flush_s)
-        if self._in_flight.take_back():  # they are still on disk
-            self._in_flight.problem = self.problem or "no acknowledgement in time"
-            self._try_again_at = time.monotonic() + _RETRY_S
+        waiting = self._spool.peek(_REPLAYED_AT_ONCE)
+        left, told = await self._published(waiting)
+        if left:  # all of them are still on disk
             return
         if waiting:
             self._spool.drop(waiting)
-        self._counts.spooled(0, self._spool.bytes)
+        self._say(told)
 
-    def _to_spool(self, waiting: list[Record]) -> None:
-        if not waiting:
-            return
-        kept = len(waiting)
+    def _keep(self, numbers: list[int], records: list[Record]) -> None:
+        told = Told(settled=numbers, spooled=len(records))
         try:
-            self._spool.append(waiting)
+            self._spool.append(records)
         except SpoolFull as exc:
-            kept -= exc.lost
-            self._counts.dropped(exc.lost, "spool_full")
+            told.spooled -= exc.lost
+            told.dropped["spool_full"] = exc.lost
         except OSError as exc:
-            kept = 0
-            self._counts.dropped(len(waiting), "spool_failed")
+            told.spooled, told.dropped["spool_failed"] = 0, len(records)
             log.error("spool_failed", reason=str(exc))
-        self._counts.spooled(kept, self._spool.bytes)
+        self._say(told)
+
+    def _say(self, told: Told) -> None:
+        told.spool_bytes = self._spool.bytes
+        self._tell(told)

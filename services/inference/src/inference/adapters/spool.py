@@ -10,20 +10,22 @@ import struct
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
+
+from kafka_runtime.record import Headers
 
 _HEAD = struct.Struct("<II")
 _SEGMENT_BYTES = 8 * 1024 * 1024
 
 
-class Record(msgspec.Struct, array_like=True, gc=False):
+class Record(NamedTuple):
     """One record for Kafka."""
 
     key: bytes
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: Headers
 
 
 class SpoolFull(Exception):

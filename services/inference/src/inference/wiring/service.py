@@ -1,4 +1,4 @@
-"""Builds inference from its settings: the one place that makes clients."""
+"""Builds the service from its settings."""
 
 import asyncio
 import os
@@ -14,17 +14,15 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from flywheel_schemas.tokens import TokenKeys
-from flywheel_schemas.topics import ALL_TOPICS
 from http_api import server
 from http_api.express import Lane
 from http_api.keys import ApiKeys, bind_host
 from inference.adapters.champions import RegistryChampions
 from inference.adapters.copies import DiskCopies
-from inference.adapters.courier import Courier
 from inference.adapters.health_events import KafkaHealthLog
 from inference.adapters.known_specs import KnownSpecs
 from inference.adapters.measure import MODEL_BYTES, REFUSED_REQUESTS, Measures
-from inference.adapters.spool import Spool
+from inference.adapters.outbox import Outbox
 from inference.adapters.trial import TrialRun
 from inference.adapters.updates import Updates
 from inference.application.answer import AnswerQuestions
@@ -41,7 +39,7 @@ from inference.entrypoints.desk import Desk
 from inference.entrypoints.open_inference.server import GrpcServer
 from inference.entrypoints.predict_lane import PredictLane
 from inference.settings import Settings
-from kafka_runtime import topics
+from inference.wiring import courier
 from kafka_runtime.publisher import Publisher
 from lake import Lake
 from registry import Registry
@@ -50,8 +48,7 @@ from telemetry import logging
 log = logging.get(__name__)
 _SEND_EVERY_S = 0.005
 _BUSY_S = 0.002  # so much later than it was due: requests were waiting for the loop
-_DELIVERY_TIMEOUT_S = 5.0
-_TOPICS_TIMEOUT_S = 5.0
+_HAND_OVER_TIMEOUT_S = 18.0  # longer than it takes the courier to give records up
 _HEALTH_TIMEOUT_S = 3.0
 
 
@@ -61,7 +58,6 @@ class _Background:
 
     keeper: Keeper
     updates: Updates
-    courier: Courier
     asker: Asker
     reporter: Reporter
     trial: TrialRun
@@ -70,7 +66,6 @@ class _Background:
     threads: tuple[threading.Thread, ...]
 
     def start(self) -> None:
-        self.courier.start()
         for thread in self.threads:
             thread.start()
         self.updates.start(self.keeper.hear)
@@ -83,7 +78,6 @@ class _Background:
         for thread in self.threads:
             thread.join(10.0)
         self.pool.shutdown()
-        self.courier.close()
         self.trial.close()
 
     def dead(self) -> str | None:
@@ -111,13 +105,14 @@ def build(settings: Settings) -> Service:
     own = settings.own
     token_keys = TokenKeys(own.feedback_token_key.get_secret_value())
     measures, catalogue = Measures(), Catalogue(own.model_pin)
-    courier = _courier(settings, measures)
-    aside = Aside(courier, rows_per_s=own.shadow_rows_per_s)
-    background = _background(settings, catalogue, courier, measures, token_keys)
+    command = courier.command(own.spool_dir, own.spool_max_bytes, own.log_level)
+    outbox = Outbox(command, measures, queue_rows=own.queue_rows)
+    aside = Aside(outbox, rows_per_s=own.shadow_rows_per_s)
+    background = _background(settings, catalogue, measures, token_keys)
     catalogue.topic_problem = lambda: _topic_problem(background)
     desk = Desk(
         catalogue,
-        AnswerQuestions(token_keys, courier, measures, aside),
+        AnswerQuestions(token_keys, outbox, measures, aside),
         ApiKeys.load(own.api_keys_file),
         Admission(own.max_concurrent, own.max_pending_bytes, REFUSED_REQUESTS.inc),
         background.pool,
@@ -133,12 +128,14 @@ def build(settings: Settings) -> Service:
         if grpc_server:
             await grpc_server.start()
         background.start()
-        sending = asyncio.create_task(_between_replies(courier, aside))
+        bringing = asyncio.create_task(outbox.run())
+        sending = asyncio.create_task(_between_replies(outbox, aside))
         yield
         if grpc_server:
             await grpc_server.stop()
         sending.cancel()
         await asyncio.to_thread(background.stop)
+        await outbox.close(bringing, _HAND_OVER_TIMEOUT_S)
 
     async def models() -> str | None:
         return catalogue.unready()
@@ -146,13 +143,13 @@ def build(settings: Settings) -> Service:
     return Service(api.build(desk, life, {"models": models}, background.dead), PredictLane(desk), settings)
 
 
-async def _between_replies(courier: Courier, aside: Aside) -> None:
+async def _between_replies(outbox: Outbox, aside: Aside) -> None:
     """What the event loop itself does, a slice at a time: other threads would take Python's lock from it."""
     clock, more, due_s = asyncio.get_running_loop().time, False, 0.0
     while True:
         try:
             aside.some(busy=more or clock() - due_s > _BUSY_S)
-            more = courier.send_some()
+            more = outbox.send_some()
         except Exception:
             log.exception("predictions_not_sent")
             more = False
@@ -160,27 +157,9 @@ async def _between_replies(courier: Courier, aside: Aside) -> None:
         await asyncio.sleep(0.0 if more else _SEND_EVERY_S)
 
 
-def _courier(settings: Settings, measures: Measures) -> Courier:
-    publisher = Publisher(settings.kafka, "/flywheel/inference", delivery_timeout_s=_DELIVERY_TIMEOUT_S)
-
-    def prepare() -> None:
-        topics.ensure(settings.kafka, ALL_TOPICS, timeout_s=_TOPICS_TIMEOUT_S)
-
-    spool = Spool(settings.own.spool_dir, settings.own.spool_max_bytes)
-    return Courier(
-        publisher,
-        prepare,
-        spool,
-        measures,
-        queue_rows=settings.own.queue_rows,
-        flush_s=_DELIVERY_TIMEOUT_S + 3.0,
-    )
-
-
 def _background(
     settings: Settings,
     catalogue: Catalogue,
-    courier: Courier,
     measures: Measures,
     token_keys: TokenKeys,
 ) -> _Background:
@@ -205,7 +184,6 @@ def _background(
     return _Background(
         keeper,
         Updates(settings.kafka),
-        courier,
         asker,
         reporter,
         trial,

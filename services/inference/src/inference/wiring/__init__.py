@@ -1,0 +1,1 @@
+"""Builds the two processes of inference: the service, and the courier that it starts."""
