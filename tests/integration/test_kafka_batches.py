@@ -83,6 +83,15 @@ async def test_a_record_that_is_too_large_for_the_broker_harms_no_other(settings
     assert len(stored(settings, topic)) == 49
 
 
+async def test_a_batch_that_is_too_large_for_its_topic_is_parted_until_it_fits(settings, fresh):
+    topic, records = fresh(high_volume=True, max_message_bytes=20_000), some(600, size=1000)
+    records[300] = (records[300][0], b"x" * 30_000, [])
+    [failed] = await published(settings, topic, records)
+    assert {place: type(why) for place, why in failed.items()} == {300: RecordRefused}
+    found = stored(settings, topic)
+    assert sorted(record.key for record in found) == sorted(key for key, _, _ in records if key != records[300][0])
+
+
 async def test_nothing_to_send_is_sent_without_asking_anybody():
     assert await published(AWAY, Topic("t", "key", "test", "delete"), []) == [{}]
 

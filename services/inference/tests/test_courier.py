@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inference.adapters.courier import Courier
-from inference.adapters.frames import Told
+from inference.adapters.handover import Told
 from inference.adapters.prediction_events import packed
 from inference.adapters.spool import Spool
 from inference.application.answer import Answer

@@ -18,7 +18,7 @@ from inference.application.ports import Answered
 
 _BEGIN = """
 import os, signal, socket, sys, time
-from inference.adapters import frames
+from inference.adapters import handover
 from inference.adapters.prediction_events import unpacked
 
 service, folder = socket.socket(fileno=0), sys.argv[1]
@@ -28,12 +28,12 @@ def write(name, records):
         file.write(b"".join(record.key + b"\\n" for record in records))
 
 def told(**fields):
-    os.write(1, frames.told(frames.Told(**fields)))
+    os.write(1, handover.told(handover.Told(**fields)))
 
 write("started", [])
 """
 SETTLES = """
-while (parcels := frames.handed_over(service)) is not None:
+while (parcels := handover.handed_over(service)) is not None:
     for parcel in parcels:
         number, records = unpacked(parcel)
         write("taken", records)
@@ -41,7 +41,7 @@ while (parcels := frames.handed_over(service)) is not None:
 """
 DIES_ONCE = f"""
 if not os.path.exists(os.path.join(folder, "first")):
-    for parcel in frames.handed_over(service):
+    for parcel in handover.handed_over(service):
         write("first", unpacked(parcel)[1])
     os.kill(os.getpid(), signal.SIGKILL)
 {SETTLES}

@@ -19,13 +19,13 @@ from kafka_runtime.settings import KafkaSettings
 
 _BATCH_BYTES = 512 * 1024  # half of what a broker takes by default
 _RETRY_AFTER_S = 1.0
-_REFUSED = (
+# One record may be the reason for which the broker refuses a batch.
+_REFUSED_FOR_ONE = (
     client_errors.MessageSizeTooLargeError,
     client_errors.RecordListTooLargeError,
-    client_errors.InvalidTopicError,
-    client_errors.TopicAuthorizationFailedError,
     client_errors.CorruptRecordException,
 )
+_REFUSED = (*_REFUSED_FOR_ONE, client_errors.InvalidTopicError, client_errors.TopicAuthorizationFailedError)
 
 
 class BatchPublisher:
@@ -33,8 +33,8 @@ class BatchPublisher:
 
     A partition's records are gathered into batches in C (aiokafka), and all replicas acknowledge a batch as a whole;
     `Publisher` (librdkafka) makes an object, a call and a report of each record. It keeps the order within a
-    partition. It is not idempotent: where an acknowledgement is lost a batch is stored twice, so it suits topics
-    whose readers look for what they have seen.
+    partition, and a record that the broker refuses takes no other with it. It is not idempotent: where an
+    acknowledgement is lost a batch is stored twice, so it suits topics whose readers look for what they have seen.
     """
 
     def __init__(self, settings: KafkaSettings, topic: Topic, *, delivery_timeout_s: float = 10.0) -> None:
@@ -44,6 +44,7 @@ class BatchPublisher:
         self._timeout_s = delivery_timeout_s
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def publish_all(self, records: Sequence[Outgoing]) -> dict[int, KafkaRuntimeError]:
         """Send all, and return when nothing is open any more: why the records at these positions were not acknowledged.
@@ -54,17 +55,20 @@ class BatchPublisher:
             return {}
         producer = await self._connected()
         shares = await self._by_partition(producer, records)
+        sends = (self._send(producer, partition, records, places) for partition, places in shares.items())
         failed: dict[int, KafkaRuntimeError] = {}
-        async with asyncio.TaskGroup() as sending:
-            for partition, places in shares.items():
-                sending.create_task(self._send(producer, partition, records, places, failed))
+        for part in await asyncio.gather(*sends):
+            failed |= part
         return failed
 
     async def close(self, timeout_s: float) -> None:
         """Wait for what is on its way, then drop the connection."""
         if self._producer is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._producer.stop(), timeout_s)
+            self._replace(self._producer)
+        if self._leaving:
+            _, late = await asyncio.wait(self._leaving, timeout=timeout_s)
+            for each in late:
+                each.cancel()
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
@@ -97,13 +101,10 @@ class BatchPublisher:
         return found
 
     async def _send(
-        self,
-        producer: AIOKafkaProducer,
-        partition: int,
-        records: Sequence[Outgoing],
-        places: Iterable[int],
-        failed: dict[int, KafkaRuntimeError],
-    ) -> None:
+        self, producer: AIOKafkaProducer, partition: int, records: Sequence[Outgoing], places: Iterable[int]
+    ) -> dict[int, KafkaRuntimeError]:
+        """Send one partition's records, batch after batch: why some were not acknowledged."""
+        failed: dict[int, KafkaRuntimeError] = {}
         for batch, inside in _batches(producer, records, places):
             try:
                 async with asyncio.timeout(self._timeout_s):
@@ -111,7 +112,22 @@ class BatchPublisher:
                     acknowledged.add_done_callback(_seen)
                     await acknowledged
             except (KafkaError, TimeoutError) as exc:
+                if isinstance(exc, _REFUSED_FOR_ONE) and len(inside) > 1:
+                    for half in (inside[: len(inside) // 2], inside[len(inside) // 2 :]):
+                        failed |= await self._send(producer, partition, records, half)
+                    continue
                 failed |= dict.fromkeys(inside, self._failure(exc))
+                if not isinstance(exc, _REFUSED):
+                    self._replace(producer)
+        return failed
+
+    def _replace(self, producer: AIOKafkaProducer) -> None:
+        """Let a producer end, and the next call make another: one that has failed may never work again."""
+        if self._producer is producer:
+            self._producer = None
+            leaving = asyncio.create_task(_stopped(producer))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
     def _failure(self, error: Exception) -> KafkaRuntimeError:
         if isinstance(error, _REFUSED):
@@ -133,6 +149,11 @@ def _batches(
             batch.append(key=key, value=value, headers=headers, timestamp=None)
         inside.append(place)
     yield batch, inside
+
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    with contextlib.suppress(KafkaError):
+        await producer.stop()
 
 
 def _seen(acknowledged: "asyncio.Future[Any]") -> None:

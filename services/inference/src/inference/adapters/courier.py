@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from inference.adapters.frames import Told
+from inference.adapters.handover import Told
 from inference.adapters.prediction_events import unpacked
 from inference.adapters.spool import Record, Spool, SpoolFull
 from kafka_runtime.errors import KafkaRuntimeError, RecordRefused

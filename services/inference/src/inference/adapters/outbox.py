@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from inference.adapters import frames
+from inference.adapters import handover
 from inference.adapters.prediction_events import packed
 from inference.application.ports import Answered
 from telemetry import logging
@@ -77,7 +77,7 @@ class Outbox:
             rows += self._pack()
         try:
             while self._unsent:
-                frames.hand_over(self._courier, self._unsent[:_PARCELS_AT_ONCE])
+                handover.hand_over(self._courier, self._unsent[:_PARCELS_AT_ONCE])
                 del self._unsent[:_PARCELS_AT_ONCE]
         except OSError:  # it is busy, or dead, which `run` sees
             return False
@@ -123,7 +123,7 @@ class Outbox:
             if self._closing:
                 self.send_some()
                 self._part()
-            async for told in frames.hears(pipe):
+            async for told in handover.hears(pipe):
                 self._hear(told)
             code = await asyncio.to_thread(courier.wait)
             if not self._closing:
@@ -162,7 +162,7 @@ class Outbox:
             rows += count
         return several, rows
 
-    def _hear(self, told: frames.Told) -> None:
+    def _hear(self, told: handover.Told) -> None:
         for number in told.settled:
             _, rows = self._open.pop(number, (b"", 0))
             with self._lock:

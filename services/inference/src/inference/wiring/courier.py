@@ -18,7 +18,7 @@ from pathlib import Path
 import uvloop
 
 from flywheel_schemas.topics import ALL_TOPICS, PREDICTIONS
-from inference.adapters import frames
+from inference.adapters import handover
 from inference.adapters.courier import Courier
 from inference.adapters.spool import Spool
 from kafka_runtime import topics
@@ -56,7 +56,7 @@ async def _serve(folder: Path, limit_bytes: int, lock: int) -> None:
     service, loop = socket.socket(fileno=sys.stdin.fileno()), asyncio.get_running_loop()
 
     def come() -> None:
-        parcels = frames.handed_over(service)
+        parcels = handover.handed_over(service)
         if parcels is None:
             loop.remove_reader(service)
             courier.end()
@@ -69,9 +69,9 @@ async def _serve(folder: Path, limit_bytes: int, lock: int) -> None:
     await batches.close(_DELIVERY_TIMEOUT_S)
 
 
-def _tell(told: frames.Told) -> None:
+def _tell(told: handover.Told) -> None:
     with contextlib.suppress(BrokenPipeError):  # the service has died; what it gave is brought all the same
-        os.write(sys.stdout.fileno(), frames.told(told))
+        os.write(sys.stdout.fileno(), handover.told(told))
 
 
 async def _alone(lock: int) -> None:
