@@ -1,3 +1,4 @@
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -81,3 +82,24 @@ def test_the_age_of_an_object_counts_from_its_last_write(lake):
     assert lake.objects.age_s("aged") is None
     lake.objects.put("aged", b"x")
     assert lake.objects.age_s("aged") < 600
+
+
+def test_an_object_that_goes_while_it_is_asked_for_is_absent(lake, tmp_path):
+    ended = threading.Event()
+
+    def comes_and_goes() -> None:
+        while not ended.is_set():
+            lake.objects.put("fickle", b"x")
+            lake.objects.delete("fickle")
+
+    thread = threading.Thread(target=comes_and_goes)
+    thread.start()
+    try:
+        for _ in range(2000):
+            assert lake.objects.get("fickle") in (None, b"x")
+            assert lake.objects.size("fickle") in (None, 1)
+            assert (lake.objects.age_s("fickle") or 0.0) < 600
+            lake.objects.download("fickle", tmp_path / "copy")
+    finally:
+        ended.set()
+        thread.join()

@@ -209,6 +209,9 @@ class S3Objects(Objects):
             raise LakeUnavailable(f"{self.uri(key)}: S3 does not answer ({exc}); check S3_ENDPOINT_URL") from exc
 
 
+_NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
 class FolderObjects(Objects):
     """Objects as files below a folder; absence is proved by a hard link."""
 
@@ -240,26 +243,30 @@ class FolderObjects(Objects):
 
     @override
     def get(self, key: str) -> bytes | None:
-        path = self._root / key
-        return path.read_bytes() if path.is_file() else None
+        try:
+            return (self._root / key).read_bytes()
+        except _NO_FILE:
+            return None
 
     @override
     def download(self, key: str, target: Path) -> bool:
-        path = self._root / key
-        if not path.is_file():
+        try:
+            source = (self._root / key).open("rb")
+        except _NO_FILE:
             return False
-        shutil.copyfile(path, target)
+        with source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
         return True
 
     @override
     def size(self, key: str) -> int | None:
-        path = self._root / key
-        return path.stat().st_size if path.is_file() else None
+        found = self._stat(key)
+        return None if found is None else found.st_size
 
     @override
     def age_s(self, key: str) -> float | None:
-        path = self._root / key
-        return max(0.0, time.time() - path.stat().st_mtime) if path.is_file() else None
+        found = self._stat(key)
+        return None if found is None else max(0.0, time.time() - found.st_mtime)
 
     @override
     def list(self, prefix: str) -> builtins.list[str]:
@@ -277,6 +284,12 @@ class FolderObjects(Objects):
     @override
     def ensure_bucket(self) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
+
+    def _stat(self, key: str) -> os.stat_result | None:
+        try:
+            return (self._root / key).stat()
+        except _NO_FILE:
+            return None
 
     def _written(self, key: str, content: bytes) -> Path:
         path = self._root / key
