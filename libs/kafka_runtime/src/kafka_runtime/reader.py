@@ -16,6 +16,7 @@ from kafka_runtime.topics import NO_SUCH, known_partitions
 
 _RETRY_AFTER_S = 2.0
 _ASK_AGAIN_S = 0.05
+_UNKNOWN_S = 1.0
 _NO_LEADER_YET = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 
 
@@ -51,13 +52,16 @@ class AssignedReader:
     def watermarks(self, partition: int, timeout_s: float) -> tuple[int, int]:
         """First offset kept, and the offset that the next record will get. Raises BrokerUnavailable."""
         at = TopicPartition(self.topic, partition)
-        deadline = time.monotonic() + timeout_s
+        begun = time.monotonic()
         while True:
             try:
                 low, high = self._consumer.get_watermark_offsets(at, timeout=timeout_s)
             except KafkaException as exc:
-                # A new topic's broker may not know yet that it leads the partition, though the metadata says so.
-                if exc.args[0].code() not in _NO_LEADER_YET or time.monotonic() > deadline:
+                # A new topic's broker may not know yet that it leads the partition, though the metadata says so; and a
+                # busy one has been seen to leave a partition out of its first answer.
+                code = exc.args[0].code()
+                patience_s = timeout_s if code in _NO_LEADER_YET else _UNKNOWN_S if code in NO_SUCH else 0.0
+                if time.monotonic() - begun >= patience_s:
                     raise self._translated(exc) from exc
                 time.sleep(_ASK_AGAIN_S)
             else:
