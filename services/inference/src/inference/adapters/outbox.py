@@ -130,6 +130,7 @@ class Outbox:
                 log.error("courier_ended", code=code, rows=self._rows)
         finally:
             self._part()
+            ours.close()
             if courier.poll() is None:
                 courier.kill()
                 courier.wait()
