@@ -19,7 +19,7 @@ from telemetry import logging
 log = logging.get(__name__)
 _ROWS_A_TURN = 5000
 _PARCELS_AT_ONCE = 100
-_ROWS_A_PARCEL = 200  # some 100 kB: memory that is used again, where more would be new from the system each time
+_ROWS_A_PARCEL = 200  # some 100 kB, settled together
 _AGAIN_S = 0.5
 _LOOK_S = 0.01
 
