@@ -94,6 +94,7 @@ class BatchPublisher:
         try:
             count = len(await asyncio.wait_for(producer.partitions_for(self._topic), self._timeout_s))
         except (KafkaError, TimeoutError) as exc:
+            self._replace(producer)
             raise self._failure(exc) from exc
         found = defaultdict(list)
         for place, partition in enumerate(partitions_for([key for key, _, _ in records], count)):

@@ -121,10 +121,6 @@ class Publisher:
         """Wait until everything sent is acknowledged or `timeout_s` is over; how many records are still waiting."""
         return int(self._producer.flush(timeout_s))
 
-    def pending(self) -> int:
-        """Records and delivery reports that are still waiting."""
-        return len(self._producer)
-
     def reachable(self, timeout_s: float = 2.0) -> bool:
         """Whether a broker answers within `timeout_s`."""
         with contextlib.suppress(KafkaException):
