@@ -50,7 +50,7 @@ class AssignedReader:
         return sorted(known_partitions(self.topic, metadata.topics.get(self.topic)))
 
     def watermarks(self, partition: int, timeout_s: float) -> tuple[int, int]:
-        """First offset kept, and the offset that the next record will get. Raises BrokerUnavailable."""
+        """First offset kept, and the offset that the next record will get. Raises UnknownTopic or BrokerUnavailable."""
         at = TopicPartition(self.topic, partition)
         begun = time.monotonic()
         while True:
